@@ -1,0 +1,33 @@
+# Teleglas: `make up` runs the whole product, `make test` proves it. Both need only Python 3.11+.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := libs/contracts libs/common $(wildcard services/*) sim cli
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+N ?= 20
+
+.DEFAULT_GOAL := help
+.PHONY: help install up test check lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Install what everything else needs into .venv
+
+$(INSTALLED): requirements.lock requirements-boot.lock $(addsuffix /pyproject.toml,$(PACKAGES))
+	@[ -n "$(PYTHON)" ] || { echo "Teleglas needs Python 3.11 or newer on the PATH"; exit 1; }
+	@echo "Installing into $(VENV) (the first time downloads about 350 MB) ..."
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-boot.lock
+	@$(BIN)/uv pip sync -q --native-tls --python $(BIN)/python --require-hashes requirements.lock requirements-boot.lock
+	@$(BIN)/uv pip install -q --native-tls --python $(BIN)/python --offline --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
