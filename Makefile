@@ -10,7 +10,7 @@ ARGS ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lock clean
+.PHONY: help install up test check lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ $(INSTALLED): requirements.lock requirements-boot.lock $(addsuffix /pyproject.to
 
 lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
+
+contracts: $(INSTALLED) ## Generate protobuf code and the topic catalogue from proto/
+	@$(BIN)/python scripts/generate_contracts.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -33,7 +33,7 @@ def compile_lock(requirements: list[str], target: Path, extra: list[str]) -> Non
         *("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header"),
         *("--output-file", str(target), "--quiet", *extra),
     ]
-    subprocess.run(command, input="\n".join(requirements), text=True, check=True, cwd=ROOT)  # noqa: S603
+    subprocess.run(command, input="\n".join(requirements), text=True, check=True, cwd=ROOT)
 
 
 def main() -> None:

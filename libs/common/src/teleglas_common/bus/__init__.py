@@ -1,0 +1,1 @@
+"""The bus: what every service sends through and reads from."""

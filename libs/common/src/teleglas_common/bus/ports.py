@@ -1,0 +1,221 @@
+"""The bus as services see it. An in-memory bus and Apache Kafka stand behind the same ports and pass
+the same behaviour suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from teleglas_contracts.topic import Topic
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "Bus",
+    "GroupConsumer",
+    "Incoming",
+    "Outgoing",
+    "PoisonError",
+    "PublishError",
+    "Publisher",
+    "Reader",
+    "Rebalance",
+    "Record",
+    "Route",
+    "Shard",
+    "TopicPartition",
+]
+
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+M = TypeVar("M", bound=Message)
+S = TypeVar("S", bound="Shard")
+
+Headers = tuple[tuple[str, bytes], ...]
+
+EARLIEST = -2
+"""A position: the oldest record that the partition still holds."""
+LATEST = -1
+"""A position: just behind the newest record."""
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic, by the topic's name."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as the log holds it. `timestamp_ms` is the append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to append. The partition is explicit: `topic.partition(subject)`."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming(Generic[M_co]):
+    """A decoded message with the record that it came in."""
+
+    message: M_co
+    record: Record
+
+
+class PublishError(Exception):
+    """A record that was accepted could not be delivered: the publisher stops taking more."""
+
+
+class PoisonError(Exception):
+    """This record can never be handled. It goes to the dead-letter topic and the partition goes on.
+
+    `cause` is a stable snake_case name that metrics count by; `detail` tells people what was
+    expected and what was there.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail
+
+
+class Publisher(Protocol):
+    """Appends records in the order they were given, each partition's order kept over retries."""
+
+    async def send(self, record: Outgoing) -> None:
+        """Take a record; wait only while the bytes in flight are at their bound.
+
+        Raises PublishError once any earlier record has failed for good.
+        """
+
+    async def flush(self) -> None:
+        """Return when every taken record is acknowledged; raise PublishError if one cannot be."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Flush, then release everything."""
+
+
+class Rebalance(Protocol):
+    """Told of partitions that come and go, before any record of them is polled or after the last."""
+
+    async def assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+
+class GroupConsumer(Protocol):
+    """A member of a consumer group. Topics with the same number of partitions are co-assigned: a
+    member that owns partition 3 of one owns partition 3 of all. Never commits by itself.
+    """
+
+    async def start(self, listener: Rebalance) -> None: ...
+
+    async def poll(
+        self, *, max_records: int, timeout_s: float
+    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Store the next offset to read of each partition."""
+
+    async def committed(self, partition: TopicPartition) -> int | None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads given partitions from given positions, without a group."""
+
+    async def start(self) -> None: ...
+
+    async def poll(
+        self, *, max_records: int, timeout_s: float
+    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Bus(Protocol):
+    """Makes the parts above; knows how to reach the log."""
+
+    def publisher(self) -> Publisher: ...
+
+    def consumer(self, topics: Sequence[str], group: str) -> GroupConsumer: ...
+
+    def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:
+        """A position is an offset, EARLIEST or LATEST."""
+
+    async def create(self, topics: Sequence[Topic]) -> Mapping[str, str]:
+        """Create what is missing, each with its dead-letter twin, and return topic → epoch.
+
+        The epoch is written to control.topics.v1 once, when the topic is created.
+        """
+
+    async def begins(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]: ...
+
+    async def ends(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
+        """The offset behind the newest record of every partition."""
+
+
+class Shard(Protocol):
+    """The state behind one partition number: that partition of every topic a worker reads.
+
+    The worker makes one when the number is assigned, restores it, feeds it one record after the other
+    and drops it when the number is revoked. After an error that is not poison the worker drops it too,
+    restores a new one and reads again from there: so `handle` needs no undo.
+    """
+
+    async def restore(self) -> Mapping[str, int]:
+        """Load the last checkpoint; return topic → next offset to read.
+
+        A topic that is not named starts at the group's committed offset, else at the earliest.
+        """
+
+    async def checkpoint(self, offsets: Mapping[str, int]) -> None:
+        """Store state and offsets in one atom. All that was published before is acknowledged."""
+
+    async def close(self) -> None:
+        """Let go of the state; what was not checkpointed will be read again."""
+
+
+Handler = Callable[[S, Incoming[M]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[S, M]):
+    """One row of a service's routes: messages of `schema` on `topic` go to `handler`.
+
+    A record whose schema has no row is skipped if the topic's manifest names the schema, else poison.
+    """
+
+    topic: Topic
+    schema: type[M]
+    handler: Handler[S, M]
