@@ -31,6 +31,8 @@ lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
 
 contracts: $(INSTALLED) ## Generate protobuf code and the topic catalogue from proto/
 	@$(BIN)/python scripts/generate_contracts.py
+	@$(BIN)/python scripts/contract_baseline.py --accept
+	@$(BIN)/python scripts/topic_docs.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
