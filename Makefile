@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 PACKAGES := libs/contracts libs/common $(wildcard services/*) sim cli
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+PYTEST_ARGS ?=
+LIVE ?=
+CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lock contracts clean
+.PHONY: help install up check test test-unit chaos docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,6 +28,29 @@ $(INSTALLED): requirements.lock requirements-boot.lock $(addsuffix /pyproject.to
 	@$(BIN)/uv pip sync -q --native-tls --python $(BIN)/python --require-hashes requirements.lock requirements-boot.lock
 	@$(BIN)/uv pip install -q --native-tls --python $(BIN)/python --offline --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
+
+up: $(INSTALLED) ## Run the whole product: LIVE=1 on the real venues, CAPTURE=path on a capture, ARGS for more
+	@$(BIN)/teleglas up $(if $(LIVE),--live) $(if $(CAPTURE),--capture $(CAPTURE)) $(ARGS)
+
+check: $(INSTALLED) ## Lint, types, contracts and generated docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy libs cli sim services scripts tests benchmarks
+	@$(BIN)/python scripts/generate_contracts.py --check
+	@$(BIN)/python scripts/contract_baseline.py
+	@$(BIN)/python scripts/topic_docs.py --check
+
+test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
+	@$(BIN)/pytest -m "not chaos" $(PYTEST_ARGS)
+
+test-unit: $(INSTALLED) ## Only what needs no broker or database
+	@$(BIN)/pytest -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
+
+chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
+	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+docs: $(INSTALLED) ## Rewrite the generated docs
+	@$(BIN)/python scripts/topic_docs.py
 
 lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
