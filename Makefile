@@ -13,7 +13,7 @@ CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos docs lock contracts clean
+.PHONY: help install up check test test-unit chaos bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -48,6 +48,17 @@ test-unit: $(INSTALLED) ## Only what needs no broker or database
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+bench: $(INSTALLED) .venv-peers/.installed ## Run one benchmark: NAME=…
+	@$(BIN)/python scripts/bench.py $(NAME) $(ARGS)
+
+bench-list: $(INSTALLED) ## Name the benchmarks
+	@$(BIN)/python scripts/bench.py list
+
+.venv-peers/.installed: benchmarks/peers.lock $(INSTALLED)
+	@[ -x .venv-peers/bin/python ] || $(PYTHON) -m venv .venv-peers
+	@$(BIN)/uv pip sync -q --native-tls --python .venv-peers/bin/python --require-hashes benchmarks/peers.lock
+	@touch $@
 
 docs: $(INSTALLED) ## Rewrite the generated docs
 	@$(BIN)/python scripts/topic_docs.py
