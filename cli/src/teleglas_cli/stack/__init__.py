@@ -1,0 +1,1 @@
+"""The embedded local stack: Apache Kafka, PostgreSQL and Valkey as child processes."""
