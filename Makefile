@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := libs/contracts libs/common $(wildcard services/*) sim cli
+PACKAGES := libs/contracts libs/common $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) sim cli
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 PYTEST_ARGS ?=

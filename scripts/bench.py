@@ -1,8 +1,8 @@
 """Run a benchmark of benchmarks/: `bench.py list`, `bench.py NAME [ARGS]`.
 
 Each benchmark is a module whose docstring's first line says what it measures. It prints, last,
-`NAME ratio=… target=… ok|short`. The peers it measures against live in a virtual environment of their
-own (.venv-peers), installed from benchmarks/peers.lock.
+`NAME ratio=… target=… ok|short`. The peers it measures against live in a virtual environment of
+their own (.venv-peers), installed from benchmarks/peers.lock.
 """
 
 from __future__ import annotations
