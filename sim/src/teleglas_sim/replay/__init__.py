@@ -1,0 +1,1 @@
+"""Serve recorded frames in the venue's own protocol, and record them."""
