@@ -130,7 +130,7 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
 
 def render_lock(jars: Sequence[Jar]) -> str:
     lines = [
-        "# Jars of the embedded Apache Kafka. Written by `python -m teleglas_cli.stack.jars --relock`.",
+        "# Apache Kafka's jars. Written by `python -m teleglas_cli.stack.jars --relock`.",
         *(
             f"{jar.coordinate} sha256={jar.sha256} bytes={jar.size_bytes}"
             for jar in sorted(jars, key=lambda jar: jar.coordinate)
@@ -285,7 +285,7 @@ def trusted_certificates() -> Iterator[None]:
 
 
 def system_bundle() -> str | None:
-    """The file of trusted certificates that the system or `SSL_CERT_FILE` names, if there is one."""
+    """The file of trusted certificates that `SSL_CERT_FILE` or the system names, if any."""
     paths = ssl.get_default_verify_paths()
     candidates = (paths.cafile, paths.openssl_cafile, *_SYSTEM_BUNDLES)
     return next((path for path in candidates if path and Path(path).is_file()), None)

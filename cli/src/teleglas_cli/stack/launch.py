@@ -2,10 +2,10 @@
 
     python launch.py --parent PID [--signal N] [--unprivileged] [--watch] -- program argument ...
 
-On Linux the kernel is asked to signal the program when its parent dies, and this process becomes the
-program. Elsewhere (macOS has no such request), or with `--watch`, this process stays, passes signals
-on, and kills the program when the parent is gone. It is a script of its own, run with `-I -S`, because
-code between fork and exec in a process that has threads can deadlock.
+On Linux the kernel is asked to signal the program when the thread that started it ends, and this
+process becomes the program. Elsewhere (macOS has no such request), or with `--watch`, this process
+stays, passes signals on, and kills the program when the parent is gone. It is a script of its own,
+run with `-I -S`, because code between fork and exec in a process that has threads can deadlock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 WATCH_INTERVAL_S = 0.5
 
 
-def main() -> int:
+def main() -> int:  # noqa: RET503  exec does not return
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--signal", type=int, default=int(signal.SIGKILL))
@@ -35,7 +35,7 @@ def main() -> int:
     prctl(PR_SET_PDEATHSIG, options.signal)
     if os.getppid() != options.parent:
         return 1
-    os.execv(options.argv[0], options.argv)
+    os.execvp(options.argv[0], options.argv)  # noqa: S606  the command of our own caller
 
 
 def prctl(option: int, *arguments: int) -> None:
@@ -50,9 +50,9 @@ def prctl(option: int, *arguments: int) -> None:
 def become_unprivileged() -> None:
     """Give up root, but keep the right to read folders that only root may enter.
 
-    PostgreSQL refuses to run as root. Its programs and data can lie below a home that other accounts
-    may not enter; the ambient capability CAP_DAC_OVERRIDE opens them without changing any permission.
-    Where the capability is not to be had, the folders must be open to the account.
+    PostgreSQL refuses to run as root. Its programs and data can lie below a home that other
+    accounts may not enter; the ambient capability CAP_DAC_OVERRIDE opens them without changing any
+    permission. Where it is not to be had, the folders must be open to the account.
     """
     import pwd
 

@@ -175,7 +175,7 @@ class ManagedProcess:
                 )
             if time.monotonic() > deadline:
                 raise ProcessError(
-                    f"{self.name}: expected to be ready within {self._ready_timeout_s:g} s, was not; "
+                    f"{self.name}: expected ready within {self._ready_timeout_s:g} s, was not; "
                     f"{self.log_path} ends:\n{log_tail(self.log_path)}"
                 )
             await asyncio.sleep(_POLL_S)
