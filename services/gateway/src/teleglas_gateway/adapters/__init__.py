@@ -1,0 +1,1 @@
+"""What stands behind the ports: gRPC, PostgreSQL, Redis."""

@@ -1,0 +1,57 @@
+"""What several channels write in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from google.protobuf.message import Message
+
+from teleglas.market.v1 import types_pb2
+from teleglas_gateway.channels.base import Part
+from teleglas_gateway.domain.positions import SubjectKey
+
+__all__ = ["SIDES", "EachMessage", "Timed", "event_time", "side_name", "ts_basis"]
+
+SIDES = {types_pb2.SIDE_BUY: "buy", types_pb2.SIDE_SELL: "sell"}
+_BASES = {
+    types_pb2.TIME_BASIS_TRANSACTION: "transaction",
+    types_pb2.TIME_BASIS_EVENT: "event",
+    types_pb2.TIME_BASIS_INGEST: "ingest",
+}
+
+
+class Timed(Protocol):
+    @property
+    def ts_event(self) -> int: ...
+    @property
+    def ts_ingest(self) -> int: ...
+    @property
+    def ts_basis(self) -> types_pb2.TimeBasis.ValueType: ...
+
+
+def event_time(timed: Timed) -> int:
+    """The venue's time, ours where the venue gave none."""
+    return timed.ts_event or timed.ts_ingest
+
+
+def ts_basis(timed: Timed) -> str:
+    return _BASES.get(timed.ts_basis, "unknown")
+
+
+def side_name(side: types_pb2.Side.ValueType) -> str:
+    return SIDES.get(side, "unknown")
+
+
+class EachMessage:
+    """The fold of a topic whose every record is one message that needs no state."""
+
+    def __init__(self, subject: Callable[[Message], SubjectKey | None]) -> None:
+        self._subject = subject
+
+    def read(self, message: Message) -> Sequence[Part]:
+        subject = self._subject(message)
+        return () if subject is None else (Part(subject, 0, message),)
+
+    def current(self, subject: SubjectKey) -> None:  # noqa: ARG002  # has no state of any subject
+        return None

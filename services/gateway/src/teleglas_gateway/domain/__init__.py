@@ -1,0 +1,1 @@
+"""What the edge means, without I/O: positions, symbols, commands, books, limits, problems."""

@@ -1,0 +1,1 @@
+"""The stream server: reads topics, encodes each message once, and writes it to whoever wants it."""

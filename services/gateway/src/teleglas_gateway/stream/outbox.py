@@ -1,0 +1,188 @@
+"""What waits for one client: bounded in bytes, with a stated loss for whoever reads too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from teleglas_gateway.channels.base import Policy
+from teleglas_gateway.domain.positions import SubjectKey
+from teleglas_gateway.stream.sequence import Event
+
+__all__ = ["Outbox", "OutboxEvents", "OutboxLimits", "Skip", "WriteTransport"]
+
+
+class WriteTransport(Protocol):
+    def write(self, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """`max_bytes` may wait behind a full socket; `warn_bytes` of them bring a warning."""
+
+    max_bytes: int = 1 << 20
+    warn_bytes: int = 1 << 19
+
+
+@dataclass(slots=True)
+class Skip:
+    """Messages of one subject that made way for its newest state."""
+
+    after_seq: int | None
+    to_seq: int | None
+
+
+class OutboxEvents(Protocol):
+    """Who owns the outbox."""
+
+    def warn(self, waiting_bytes: int) -> bytes:
+        """A notice for a client that is about to be cut off."""
+
+    def caught_up(self, skipped: dict[SubjectKey, Skip]) -> None:
+        """The socket takes bytes again and nothing waits; `skipped` is to be made good."""
+
+    def overflow(self, undelivered: dict[SubjectKey, int | None]) -> None:
+        """More waits than may: close. Of each subject here, the last seq that was written."""
+
+
+class Outbox:
+    """Writes through while the transport takes it; behind a full socket lossless messages wait and
+    states conflate. It never sleeps and never grows beyond its bound.
+    """
+
+    __slots__ = (
+        *("_backlog", "_backlog_bytes", "_events", "_limits", "_skipped", "_waiters", "_warned"),
+        *("_write", "closed", "idle", "sent_frames", "writable"),
+    )
+
+    def __init__(
+        self, write: Callable[[bytes], None], limits: OutboxLimits, events: OutboxEvents
+    ) -> None:
+        self._write = write
+        self._limits = limits
+        self._events = events
+        self._backlog: deque[tuple[bytes, Event | None]] = deque()
+        self._backlog_bytes = 0
+        self._skipped: dict[SubjectKey, Skip] = {}
+        self._waiters: list[asyncio.Future[None]] = []
+        self._warned = False
+        self.writable = True
+        self.closed = False
+        self.idle = True
+        self.sent_frames = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._backlog_bytes
+
+    def push(self, frame: bytes, event: Event) -> None:
+        """A live message. The hot path: one branch and one write."""
+        if self.writable:
+            self._write(frame)
+            self.idle = False
+            self.sent_frames += 1
+        elif not self.closed:
+            self._hold(frame, event)
+
+    def push_control(self, frame: bytes) -> None:
+        """An answer or a notice: it waits in line, for it must not be lost."""
+        if self.writable:
+            self._write(frame)
+            self.sent_frames += 1
+            self.idle = False
+        elif not self.closed:
+            self._append(frame, None)
+
+    def push_fleeting(self, frame: bytes) -> None:
+        """Something that the next one replaces: gone if the socket is full."""
+        if self.writable:
+            self._write(frame)
+            self.idle = False
+            self.sent_frames += 1
+
+    def pause(self) -> None:
+        self.writable = False
+
+    def resume(self) -> None:
+        """The transport takes bytes again: what waited goes first, in order."""
+        if self.closed:
+            return
+        self.writable = True
+        while self._backlog and self.writable:
+            frame, _ = self._backlog.popleft()
+            self._backlog_bytes -= len(frame)
+            self._write(frame)
+            self.sent_frames += 1
+        if self._backlog:
+            self.writable = False
+            return
+        if not self.writable:
+            return
+        self._warned = False
+        skipped, self._skipped = self._skipped, {}
+        self._events.caught_up(skipped)
+        if self.writable:
+            self._wake()
+
+    def skip_again(self, subject: SubjectKey, skip: Skip) -> None:
+        """Put off what could not be made good because the socket filled up again."""
+        known = self._skipped.setdefault(subject, skip)
+        known.after_seq = skip.after_seq
+
+    def forget(self, subject: SubjectKey) -> None:
+        """The client no longer wants a subject."""
+        self._skipped.pop(subject, None)
+
+    async def wait_writable(self) -> None:
+        """Return once nothing waits, or the client is gone."""
+        if (self.writable and not self._backlog) or self.closed:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def close(self) -> None:
+        self.closed = True
+        self.writable = False
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        self._skipped.clear()
+        self._wake()
+
+    def undelivered(self) -> dict[SubjectKey, int | None]:
+        """Of each subject with messages in line: the seq before the first of them."""
+        first: dict[SubjectKey, int | None] = {}
+        for _, event in self._backlog:
+            if event is not None and event.seq is not None:
+                first.setdefault(event.subject, event.chain_prev)
+        return first
+
+    def _hold(self, frame: bytes, event: Event) -> None:
+        if event.channel.policy is Policy.LATEST:
+            skip = self._skipped.get(event.subject)
+            if skip is None:
+                self._skipped[event.subject] = Skip(event.chain_prev, event.seq)
+            else:
+                skip.to_seq = event.seq
+            return
+        self._append(frame, event)
+
+    def _append(self, frame: bytes, event: Event | None) -> None:
+        self._backlog.append((frame, event))
+        self._backlog_bytes += len(frame)
+        if self._backlog_bytes > self._limits.max_bytes:
+            self._events.overflow(self.undelivered())
+        elif self._backlog_bytes > self._limits.warn_bytes and not self._warned:
+            self._warned = True
+            notice = self._events.warn(self._backlog_bytes)
+            self._backlog.appendleft((notice, None))
+            self._backlog_bytes += len(notice)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
