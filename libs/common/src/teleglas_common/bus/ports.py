@@ -1,5 +1,5 @@
-"""The bus as services see it. An in-memory bus and Apache Kafka stand behind the same ports and pass
-the same behaviour suite.
+"""The bus as services see it. An in-memory bus and Apache Kafka stand behind the same ports and
+pass the same behaviour suite.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ __all__ = [
     "EARLIEST",
     "LATEST",
     "Bus",
+    "BusError",
+    "CommitRefusedError",
+    "FencedError",
     "GroupConsumer",
+    "Headers",
     "Incoming",
     "Outgoing",
     "PoisonError",
@@ -61,6 +65,10 @@ class Record:
     headers: Headers
     timestamp_ms: int
 
+    @property
+    def size_bytes(self) -> int:
+        return _size_bytes(self.key, self.value, self.headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -72,6 +80,17 @@ class Outgoing:
     value: bytes | None
     headers: Headers = ()
 
+    @property
+    def size_bytes(self) -> int:
+        return _size_bytes(self.key, self.value, self.headers)
+
+
+def _size_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    size = len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name) + len(content)
+    return size
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming(Generic[M_co]):
@@ -81,8 +100,22 @@ class Incoming(Generic[M_co]):
     record: Record
 
 
-class PublishError(Exception):
+class BusError(Exception):
+    """The log could not be reached, or refused, within the bounded time that a call may take."""
+
+
+class PublishError(BusError):
     """A record that was accepted could not be delivered: the publisher stops taking more."""
+
+
+class CommitRefusedError(BusError):
+    """The partitions are not this member's any more: another reads on from the last commit."""
+
+
+class FencedError(Exception):
+    """Raised by a shard's checkpoint when the stored offsets are not the ones that it last knew:
+    another owner has moved on. The worker drops the shard and restores it, without any commit.
+    """
 
 
 class PoisonError(Exception):
@@ -117,7 +150,11 @@ class Publisher(Protocol):
 
 
 class Rebalance(Protocol):
-    """Told of partitions that come and go, before any record of them is polled or after the last."""
+    """Told of partitions that come and go: inside `poll` or `stop`, never at the same time as them.
+
+    `assigned` comes before any record of the partitions is polled. `revoked` comes after the last
+    one, and what it commits still counts; the group waits for it, so it must be quick.
+    """
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
 
@@ -125,15 +162,19 @@ class Rebalance(Protocol):
 
 
 class GroupConsumer(Protocol):
-    """A member of a consumer group. Topics with the same number of partitions are co-assigned: a
-    member that owns partition 3 of one owns partition 3 of all. Never commits by itself.
+    """A member of a consumer group. Topics are co-assigned: a member that owns partition 3 of one
+    owns partition 3 of all. Never commits by itself.
+
+    A new partition starts at the group's committed offset, else at the earliest record. One task
+    calls `poll`, `seek`, `pause` and `resume`; `commit` and `committed` may come from others.
     """
 
     async def start(self, listener: Rebalance) -> None: ...
 
     async def poll(
         self, *, max_records: int, timeout_s: float
-    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
+    ) -> Mapping[TopicPartition, Sequence[Record]]:
+        """Return what is there, at most `max_records`, waiting up to `timeout_s` for the first."""
 
     async def seek(self, partition: TopicPartition, offset: int) -> None: ...
 
@@ -142,7 +183,10 @@ class GroupConsumer(Protocol):
     def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store the next offset to read of each partition."""
+        """Store the next offset to read of each partition.
+
+        Raises CommitRefusedError when a partition is not this member's any more.
+        """
 
     async def committed(self, partition: TopicPartition) -> int | None: ...
 
@@ -188,9 +232,9 @@ class Bus(Protocol):
 class Shard(Protocol):
     """The state behind one partition number: that partition of every topic a worker reads.
 
-    The worker makes one when the number is assigned, restores it, feeds it one record after the other
-    and drops it when the number is revoked. After an error that is not poison the worker drops it too,
-    restores a new one and reads again from there: so `handle` needs no undo.
+    The worker makes one when the number is assigned, restores it, feeds it one record after the
+    other and drops it when the number is revoked. After an error that is not poison the worker
+    drops it too, restores a new one and reads again from there: so a handler needs no undo.
     """
 
     async def restore(self) -> Mapping[str, int]:
@@ -213,7 +257,8 @@ Handler = Callable[[S, Incoming[M]], Awaitable[None]]
 class Route(Generic[S, M]):
     """One row of a service's routes: messages of `schema` on `topic` go to `handler`.
 
-    A record whose schema has no row is skipped if the topic's manifest names the schema, else poison.
+    A record whose schema has no row is skipped if the topic's manifest names the schema, else it
+    is poison.
     """
 
     topic: Topic

@@ -1,0 +1,40 @@
+"""The bounds that a worker keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from teleglas_common.bus.encode import MAX_RECORD_BYTES
+
+__all__ = ["WorkerSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Defaults suit a service that handles thousands of records a second."""
+
+    max_poll_records: int = 4_000
+    poll_timeout_s: float = 0.2
+    """Also how late a request to stop may be seen."""
+    max_inbox_records: int = 4_000
+    """Waiting records of one partition at which it is paused."""
+    max_inbox_bytes: int = 8 << 20
+    max_record_bytes: int = MAX_RECORD_BYTES
+    turn_records: int = 128
+    """Records of one topic before it is the next one's turn."""
+    checkpoint_interval_s: float = 1.0
+    checkpoint_records: int = 20_000
+    retries: int = 6
+    """Restores in a row, without a checkpoint between, before the worker gives up."""
+    retry_initial_s: float = 0.2
+    retry_max_s: float = 10.0
+    stuck_after_s: float = 60.0
+    """One turn (or checkpoint or restore) that takes longer stops the worker."""
+    drain_timeout_s: float = 15.0
+    """For finishing the turn and the checkpoint when a partition goes or the worker stops."""
+    lag_interval_s: float = 5.0
+
+    def backoff_s(self, failures: int, jitter: float) -> float:
+        """Wait before restore number `failures`; `jitter` is in [0, 1)."""
+        full = min(self.retry_max_s, self.retry_initial_s * 2.0 ** (failures - 1))
+        return full * (0.5 + jitter / 2)
