@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -17,12 +18,13 @@ __all__ = ["BinanceBook", "Depth"]
 Level = tuple[str, str]
 
 
-class Depth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer of `/depth` in the venue's own shape. `E` and `T` are USD-M's."""
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The best levels of both sides, best first; spot has no times."""
 
-    lastUpdateId: int  # noqa: N815
-    E: int | None
-    T: int | None
+    last_update_id: int
+    event_ms: int
+    transaction_ms: int
     bids: list[Level]
     asks: list[Level]
 
@@ -94,9 +96,9 @@ class BinanceBook:
     def depth(self, limit: int) -> Depth:
         """The best `limit` levels of each side, best first."""
         return Depth(
-            lastUpdateId=self.last_update_id,
-            E=self._event_ms if self._is_usdm else None,
-            T=self._transaction_ms if self._is_usdm else None,
+            last_update_id=self.last_update_id,
+            event_ms=self._event_ms,
+            transaction_ms=self._transaction_ms,
             bids=_best(self._bids, limit, lambda price: -price),
             asks=_best(self._asks, limit, lambda price: price),
         )
