@@ -51,6 +51,7 @@ _LINE = re.compile(
     r" sha256=(?P<sha256>[0-9a-f]{64}) bytes=(?P<size_bytes>\d+)$"
 )
 _ATTEMPTS = 4
+_RETRY_DELAY_S = 0.5
 _THREADS = 8
 _TIMEOUT_S = 60
 _SYSTEM_BUNDLES = (
@@ -223,7 +224,7 @@ class _Download:
             except (OSError, RuntimeError, requests.RequestException) as error:
                 errors.append(f"{type(error).__name__}: {error}")
                 if attempt + 1 < _ATTEMPTS:
-                    time.sleep(0.5 * 2**attempt)
+                    time.sleep(_RETRY_DELAY_S * 2**attempt)
                 continue
             verify_jar(jar, path)
             path.replace(self._folder / jar.file_name)

@@ -61,10 +61,9 @@ def log_tail(path: Path, lines: int = 15) -> str:
 
 
 def tree_rss_mb(pid: int) -> float:
-    """Resident memory of a process and everything below it, shared pages counted once if known.
+    """Resident memory of a process and everything below it, in MB.
 
-    On Linux the proportional share (PSS) is summed, so that PostgreSQL's shared buffers are not
-    counted once per backend; elsewhere the resident set is.
+    An upper bound: pages that members share are counted in each.
     """
     total_bytes = 0
     try:
@@ -74,15 +73,8 @@ def tree_rss_mb(pid: int) -> float:
         return 0.0
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):
-            total_bytes += _resident_bytes(member)
+            total_bytes += member.memory_info().rss
     return total_bytes / 1e6
-
-
-def _resident_bytes(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except (AttributeError, psutil.AccessDenied):
-        return int(process.memory_info().rss)
 
 
 class ManagedProcess:
@@ -167,12 +159,15 @@ class ManagedProcess:
         if self._ready is None:
             return
         deadline = time.monotonic() + self._ready_timeout_s
-        while not await self._ready():
+        while True:
+            is_ready = await self._ready()
             if not self.running:
                 raise ProcessError(
                     f"{self.name}: expected to become ready, exited with {self.returncode}; "
                     f"{self.log_path} ends:\n{log_tail(self.log_path)}"
                 )
+            if is_ready:
+                return
             if time.monotonic() > deadline:
                 raise ProcessError(
                     f"{self.name}: expected ready within {self._ready_timeout_s:g} s, was not; "
