@@ -50,7 +50,7 @@ class BinanceReplayFeed(ReplayFeed):
                 self._head_sizes[stream_id] = len(_HEAD % stream.name.encode())
         self._routes: dict[str, Callable[[Query], RestAnswer]] = {
             "ping": lambda _query: _json({}),
-            "time": lambda _query: _json({"serverTime": self.play.now_ns // 1_000_000}),
+            "time": lambda _query: _json({"serverTime": self.now_ms}),
             "exchangeInfo": self._exchange_info,
             "depth": self._depth,
             "trades": self._recent_trades,
@@ -98,23 +98,25 @@ class BinanceReplayFeed(ReplayFeed):
         return _json(info)
 
     def _all_symbols(self) -> bytes:
-        """The recorded answer as it stands when it names every recorded instrument."""
+        """The recorded answer as it stands when it alone names every recorded instrument."""
         recorded = self.recorded(f"{self._root}/exchangeInfo")
         info: dict[str, Any] = {
             "timezone": "UTC",
-            "serverTime": self.play.now_ns // 1_000_000,
+            "serverTime": self.now_ms,
             "rateLimits": [],
             "exchangeFilters": [],
             "symbols": [],
         }
-        if recorded is not None:
-            info = msgspec.json.decode(recorded)
-        missing = set(self._symbols) - {entry["symbol"] for entry in info["symbols"]}
-        if recorded is not None and not missing:
-            return recorded
-        for symbol in sorted(missing):
-            info["symbols"].append(binance_symbol(self.play.timeline, self.venue, symbol))
-        return msgspec.json.encode(info)
+        known: dict[str, Any] = {}
+        for number, body in enumerate(recorded):
+            info = msgspec.json.decode(body)
+            for entry in info["symbols"]:
+                known.setdefault(entry["symbol"], entry)
+            if number == 0 and known.keys() >= set(self._symbols):
+                return body
+        for symbol in sorted(set(self._symbols) - known.keys()):
+            known[symbol] = binance_symbol(self.play.timeline, self.venue, symbol)
+        return msgspec.json.encode(info | {"symbols": list(known.values())})
 
     def _depth(self, query: Query) -> RestAnswer:
         symbol = self._symbol(query)

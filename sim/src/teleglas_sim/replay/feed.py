@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
 from teleglas_sim.replay.play import Play
-from teleglas_sim.replay.timeline import Answer
 from teleglas_sim.server import FaultBoard, Frame, FrameSink, RestAnswer, StreamHub
 
 __all__ = ["STATUS_PATH", "ReplayFeed"]
@@ -108,15 +108,25 @@ class ReplayFeed(ABC):
     def release(self) -> None:
         self._hub.release()
 
-    def recorded(self, path: str, query: Mapping[str, str] | None = None) -> bytes | None:
-        """The body of the newest recorded answer before the position, else of the first one."""
-        answers = [answer for answer in self.play.timeline.answers if self._is(answer, path, query)]
-        if not answers:
-            return None
-        past = [answer for answer in answers if answer.position <= self.play.position]
-        return self.play.timeline.body(past[-1] if past else answers[0])
+    @property
+    def now_ms(self) -> int:
+        """The recorder's clock at the venue's newest played frame, before that at its first."""
+        timeline = self.play.timeline
+        positions = [
+            timeline.positions[stream_id]
+            for stream_id, stream in enumerate(timeline.streams)
+            if stream.venue == self.venue
+        ]
+        played = [row[bisect_left(row, self.play.position) - 1] for row in positions]
+        past = [position for position in played if position < self.play.position]
+        newest = max(past) if past else min(row[0] for row in positions)
+        return timeline.ts_recv[newest] // 1_000_000
 
-    def _is(self, answer: Answer, path: str, query: Mapping[str, str] | None) -> bool:
-        if (answer.venue, answer.path) != (self.venue, path):
-            return False
-        return query is None or all(answer.query.get(k) == v for k, v in query.items())
+    def recorded(self, path: str) -> list[bytes]:
+        """The bodies of the recorded answers on a path up to the position, newest first; those
+        behind it follow, because reference data is asked for before the play begins.
+        """
+        timeline = self.play.timeline
+        answers = [a for a in timeline.answers if (a.venue, a.path) == (self.venue, path)]
+        past = [answer for answer in answers if answer.position <= self.play.position]
+        return [timeline.body(answer) for answer in [*reversed(past), *answers[len(past) :]]]

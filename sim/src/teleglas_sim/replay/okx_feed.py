@@ -58,6 +58,7 @@ class OkxReplayFeed(ReplayFeed):
         super().__init__(play, OKX, faults)
         self._symbols = frozenset(play.timeline.symbols(OKX))
         self._books: dict[str, OkxBook] = {}
+        self._instruments_known: list[dict[str, str]] | None = None
         self._by_name: dict[str, int] = {}
         for stream_id, stream in enumerate(play.timeline.streams):
             if stream.venue == OKX:
@@ -131,31 +132,39 @@ class OkxReplayFeed(ReplayFeed):
         return book
 
     def _time(self, _path: str, _query: Query) -> list[Any]:
-        return [{"ts": str(self.play.now_ns // 1_000_000)}]
+        return [{"ts": str(self.now_ms)}]
 
     def _instruments(self, _path: str, query: Query) -> list[Any]:
         kind = query.get("instType")
         if kind not in _TYPES:
             raise _RefusedError("50014", "Parameter instType can not be empty.", 400)
-        recorded = self.recorded(_INSTRUMENTS, {"instType": kind})
-        entries = [] if recorded is None else msgspec.json.decode(recorded)["data"]
-        named = {entry["instId"] for entry in entries}
-        for symbol in sorted(self._symbols - named):
-            entry = okx_instrument(self.play.timeline, symbol)
-            if entry is not None and entry["instType"] == kind:
-                entries.append(entry)
+        entries = [entry for entry in self._reference() if entry["instType"] == kind]
         wanted = query.get("instId")
         if wanted is None:
-            return list(entries)
+            return entries
         found = [entry for entry in entries if entry["instId"] == wanted]
         if not found:
             raise _RefusedError("51001", f"Instrument ID {wanted} does not exist.")
         return found
 
+    def _reference(self) -> list[dict[str, str]]:
+        """Recorded instruments, then those that only the frames tell of."""
+        if self._instruments_known is None:
+            known: dict[str, dict[str, str]] = {}
+            for body in self.recorded(_INSTRUMENTS):
+                for entry in msgspec.json.decode(body)["data"]:
+                    known.setdefault(entry["instId"], entry)
+            for symbol in sorted(self._symbols - known.keys()):
+                derived = okx_instrument(self.play.timeline, symbol)
+                if derived is not None:
+                    known[symbol] = derived
+            self._instruments_known = list(known.values())
+        return self._instruments_known
+
     def _levels(self, path: str, query: Query) -> list[Any]:
         book = self._book(self._symbol(query))
         if not book.is_synced:
-            return [{"asks": [], "bids": [], "ts": str(self.play.now_ns // 1_000_000)}]
+            return [{"asks": [], "bids": [], "ts": str(self.now_ms)}]
         bids, asks = book.levels(min(_number(query, "sz", 1), _MAX_LEVELS[path]))
         return [{"asks": asks, "bids": bids, "ts": book.ts_ms}]
 
