@@ -1,0 +1,1 @@
+"""What ingest knows of markets: pure, without I/O, clocks or wire formats."""

@@ -1,0 +1,67 @@
+"""How far a connection can promise: it will write nothing at or before this venue time any more."""
+
+from __future__ import annotations
+
+__all__ = ["Promise", "SourceClock", "VenueClock"]
+
+
+class VenueClock:
+    """The newest event time seen on any connection of one venue. Never our own clock."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+
+
+class SourceClock:
+    """Event time as one connection has proven it.
+
+    Frames of one connection may stand out of order by some milliseconds between its streams, so the
+    mark stays `slack_ns` behind. A connection that carries only quiet streams proves that time went
+    on by an answered ping: all that the venue sent before the answer has been received, so what the
+    venue's other connections had seen when the ping left has passed here too.
+    """
+
+    def __init__(self, venue: VenueClock, *, slack_ns: int) -> None:
+        self._venue = venue
+        self._slack_ns = slack_ns
+        self._pinged: int | None = None
+        self.newest = 0
+
+    def see(self, ts_event: int) -> None:
+        """A frame of this connection carried this event time."""
+        if ts_event > self.newest:
+            self.newest = ts_event
+            if ts_event > self._venue.newest:
+                self._venue.newest = ts_event
+
+    def ping(self) -> None:
+        if self._pinged is None:
+            self._pinged = self._venue.newest
+
+    def pong(self) -> None:
+        if self._pinged is not None:
+            self.newest = max(self.newest, self._pinged)
+            self._pinged = None
+
+    @property
+    def mark(self) -> int:
+        """Nothing at or before this time is to be expected from here."""
+        return max(0, self.newest - self._slack_ns)
+
+
+class Promise:
+    """The marks given out for one partition of one topic: they only grow."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def advance(self, mark: int, held_at: int | None) -> int | None:
+        """The next mark, or None where there is no later one. `held_at` is the time after which
+        trades may still be missing and be fetched.
+        """
+        if held_at is not None:
+            mark = min(mark, held_at - 1)
+        if mark <= self.given:
+            return None
+        self.given = mark
+        return mark
