@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import book_pb2
+from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts.topics import MARKET_BOOKS_V1
 from teleglas_gateway.channels.base import Body, Channel, Part, Policy
-from teleglas_gateway.channels.shared import event_time, ts_basis
+from teleglas_gateway.channels.shared import checked_subject, event_time, ts_basis
 from teleglas_gateway.domain.fences import WriterFence
 from teleglas_gateway.domain.numbers import Numbers
 from teleglas_gateway.domain.positions import SubjectKey
@@ -36,7 +37,14 @@ class BookFold:
             return ()
         if not self._fence.admits(message.source, message.writer_epoch):
             return ()
-        subject = SubjectKey(NAME, message.venue, message.instrument)
+        if len(message.bid_prices) != len(message.bid_sizes) or len(message.ask_prices) != len(
+            message.ask_sizes
+        ):
+            raise PoisonError("uneven_levels", f"expected a size a level ({message.instrument})")
+        subject = checked_subject(
+            *(NAME, message.venue, message.instrument),
+            *(message.price_exponent, message.size_exponent),
+        )
         if message.kind == book_pb2.BOOK_UPDATE_KIND_SNAPSHOT:
             self._tails[subject] = [message]
         elif (tail := self._tails.get(subject)) is not None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import candle_pb2
+from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts.topics import MARKET_CANDLES_V1
 from teleglas_gateway.channels.base import Body, Channel, Policy
-from teleglas_gateway.channels.shared import EachMessage
+from teleglas_gateway.channels.shared import EachMessage, checked_subject
 from teleglas_gateway.domain.numbers import Numbers, iso_ms
 from teleglas_gateway.domain.positions import SubjectKey
 
@@ -22,7 +23,13 @@ INTERVALS = ("1s", "1m", "5m", "15m", "1h", "4h", "1d", "1w")
 def candle_subject(message: Message) -> SubjectKey | None:
     if not isinstance(message, candle_pb2.Candle):
         return None
-    return SubjectKey(NAME, message.venue, message.instrument, message.interval)
+    if message.interval not in INTERVALS:
+        raise PoisonError("bad_interval", f"expected one of {INTERVALS}, was {message.interval!r}")
+    return checked_subject(
+        *(NAME, message.venue, message.instrument, message.price_exponent),
+        *(message.size_exponent, message.quote_exponent),
+        interval=message.interval,
+    )
 
 
 def candle_data(candle: candle_pb2.Candle, numbers: Numbers) -> Body:

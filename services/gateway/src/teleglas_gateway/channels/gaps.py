@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from teleglas.market.v1 import gap_pb2, types_pb2
 from teleglas_contracts.topics import MARKET_GAPS_V1
 from teleglas_gateway.channels.base import Body, Channel, Policy
-from teleglas_gateway.channels.shared import EachMessage
+from teleglas_gateway.channels.shared import EachMessage, checked_subject
 from teleglas_gateway.domain.numbers import Numbers, iso_ms
 from teleglas_gateway.domain.positions import SubjectKey
 
@@ -19,7 +19,7 @@ NAME = "gaps"
 def _subject(message: Message) -> SubjectKey | None:
     if not isinstance(message, gap_pb2.Gap):
         return None
-    return SubjectKey(NAME, message.venue, message.instrument)
+    return checked_subject(NAME, message.venue, message.instrument)
 
 
 def _body(gap: gap_pb2.Gap, _numbers: Numbers) -> Body:

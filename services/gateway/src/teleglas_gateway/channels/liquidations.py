@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from teleglas.market.v1 import liquidation_pb2
 from teleglas_contracts.topics import MARKET_LIQUIDATIONS_V1
 from teleglas_gateway.channels.base import Body, Channel, Part, Policy
-from teleglas_gateway.channels.shared import event_time, side_name, ts_basis
+from teleglas_gateway.channels.shared import checked_subject, event_time, side_name, ts_basis
 from teleglas_gateway.domain.fences import SeenIds, WriterFence
 from teleglas_gateway.domain.numbers import Numbers
 from teleglas_gateway.domain.positions import SubjectKey
@@ -33,7 +33,10 @@ class LiquidationFold:
             return ()
         if not self._fence.admits(message.source, message.writer_epoch):
             return ()
-        subject = SubjectKey(NAME, message.venue, message.instrument)
+        subject = checked_subject(
+            *(NAME, message.venue, message.instrument, message.price_exponent),
+            *(message.size_exponent, message.contracts_exponent),
+        )
         if not self._ids.setdefault(subject, SeenIds(1024)).add(message.id):
             return ()
         return (Part(subject, 0, message),)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import types_pb2
+from teleglas_common.bus.ports import PoisonError
 from teleglas_gateway.channels.base import Part
 from teleglas_gateway.domain.positions import SubjectKey
 
-__all__ = ["SIDES", "EachMessage", "Timed", "event_time", "side_name", "ts_basis"]
+__all__ = [
+    "SIDES",
+    "EachMessage",
+    "Timed",
+    "checked_subject",
+    "event_time",
+    "side_name",
+    "ts_basis",
+]
 
+MAX_EXPONENT = 30
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SIDES = {types_pb2.SIDE_BUY: "buy", types_pb2.SIDE_SELL: "sell"}
 _BASES = {
     types_pb2.TIME_BASIS_TRANSACTION: "transaction",
@@ -41,6 +53,24 @@ def ts_basis(timed: Timed) -> str:
 
 def side_name(side: types_pb2.Side.ValueType) -> str:
     return SIDES.get(side, "unknown")
+
+
+def checked_subject(
+    channel: str, venue: str, instrument: str, *exponents: int, interval: str = ""
+) -> SubjectKey:
+    """The subject of a message; PoisonError where a name or a scale makes no sense.
+
+    A scale of 10**1,000,000 in one record would cost every reader its memory.
+    """
+    if not (_NAME.fullmatch(venue) and _NAME.fullmatch(instrument)):
+        raise PoisonError("bad_subject", f"expected names, was {venue[:40]!r} {instrument[:40]!r}")
+    for exponent in exponents:
+        if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+            raise PoisonError(
+                "bad_exponent",
+                f"expected an exponent within ±{MAX_EXPONENT}, was {exponent} ({instrument})",
+            )
+    return SubjectKey(channel, venue, instrument, interval)
 
 
 class EachMessage:

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from teleglas.market.v1 import candle_pb2
 from teleglas_contracts.topics import MARKET_SUMMARIES_V1
 from teleglas_gateway.channels.base import Body, Channel, Part, Policy
+from teleglas_gateway.channels.shared import checked_subject
 from teleglas_gateway.domain.numbers import Numbers
 from teleglas_gateway.domain.positions import SubjectKey
 
@@ -24,7 +25,10 @@ class SummaryFold:
     def read(self, message: Message) -> Sequence[Part]:
         if not isinstance(message, candle_pb2.Summary):
             return ()
-        subject = SubjectKey(NAME, message.venue, message.instrument)
+        subject = checked_subject(
+            *(NAME, message.venue, message.instrument),
+            *(message.price_exponent, message.size_exponent),
+        )
         self._newest[subject] = message
         return (Part(subject, 0, message),)
 

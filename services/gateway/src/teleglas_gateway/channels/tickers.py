@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from teleglas.market.v1 import ticker_pb2, types_pb2
 from teleglas_contracts.topics import MARKET_TICKERS_V1
 from teleglas_gateway.channels.base import Body, Channel, Part, Policy
-from teleglas_gateway.channels.shared import event_time, ts_basis
+from teleglas_gateway.channels.shared import checked_subject, event_time, ts_basis
 from teleglas_gateway.domain.fences import WriterFence
 from teleglas_gateway.domain.numbers import Numbers
 from teleglas_gateway.domain.positions import SubjectKey
@@ -37,7 +37,11 @@ class TickerFold:
             return ()
         if not self._fence.admits(message.source, message.writer_epoch):
             return ()
-        subject = SubjectKey(NAME, message.venue, message.instrument)
+        decimals = [getattr(message, name).exponent for name in _DECIMALS]
+        subject = checked_subject(
+            *(NAME, message.venue, message.instrument),
+            *(message.price_exponent, message.size_exponent, *decimals),
+        )
         whole = self._whole.get(subject)
         if whole is None:
             whole = self._whole[subject] = message

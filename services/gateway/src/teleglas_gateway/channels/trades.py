@@ -8,12 +8,13 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import trade_pb2
+from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts.topics import MARKET_TRADES_V1
 from teleglas_gateway.channels.base import Body, Channel, Part, Policy
-from teleglas_gateway.channels.shared import event_time, side_name, ts_basis
+from teleglas_gateway.channels.shared import checked_subject, event_time, side_name, ts_basis
 from teleglas_gateway.domain.fences import SeenIds, SeenSequences, WriterFence
 from teleglas_gateway.domain.numbers import Numbers
-from teleglas_gateway.domain.positions import SubjectKey
+from teleglas_gateway.domain.positions import INDEX_LIMIT, SubjectKey
 
 __all__ = ["CHANNEL", "Print", "trade_data"]
 
@@ -47,7 +48,15 @@ class TradeFold:
             return ()
         if not self._fence.admits(message.source, message.writer_epoch):
             return ()
-        subject = SubjectKey(NAME, message.venue, message.instrument)
+        if len(message.trades) > INDEX_LIMIT:
+            raise PoisonError(
+                "batch_too_large",
+                f"expected at most {INDEX_LIMIT} trades, was {len(message.trades)}",
+            )
+        subject = checked_subject(
+            *(NAME, message.venue, message.instrument, message.price_exponent),
+            *(message.size_exponent, message.contracts_exponent),
+        )
         return [
             Part(subject, index, Print(message, trade))
             for index, trade in enumerate(message.trades)

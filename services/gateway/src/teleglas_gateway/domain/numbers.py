@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -25,8 +27,13 @@ def _decimal_number(mantissa: int, exponent: int) -> msgspec.Raw:
     return msgspec.Raw(decimal_string(mantissa, exponent).encode())
 
 
-def _float_string(value: float) -> str:
-    return format(value, ".15g") if "e" not in repr(value) else format(value, ".18f").rstrip("0")
+def _float_string(value: float) -> str | None:
+    """The shortest digits that give the same float again, never with an exponent."""
+    return format(Decimal(repr(value)), "f") if math.isfinite(value) else None
+
+
+def _float_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def iso_ms(ts_ns: int) -> str:
@@ -52,4 +59,4 @@ class Numbers:
 
 
 DECIMAL_STRINGS = Numbers(decimal_string, _float_string)
-DECIMAL_NUMBERS = Numbers(_decimal_number, float)
+DECIMAL_NUMBERS = Numbers(_decimal_number, _float_number)

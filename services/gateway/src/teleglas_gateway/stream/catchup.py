@@ -1,0 +1,188 @@
+"""Resume: reads what a client missed from the log, in order, and joins it to the live stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from teleglas_common.bus.encode import decode
+from teleglas_common.bus.ports import Bus, PoisonError, Record, TopicPartition
+from teleglas_gateway.channels.base import Policy
+from teleglas_gateway.domain.positions import Position, SubjectKey, offset_of
+from teleglas_gateway.stream.hub import Hub
+from teleglas_gateway.stream.sequence import Event, PartitionLog
+from teleglas_gateway.stream.subject import Subject
+
+__all__ = ["CatchUp", "CatchUpLimits", "Listener"]
+
+REPLAY_LOOKBACK = 256
+"""Records read before a position, so that repeated trades of a hand-over are known as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpLimits:
+    """Further than `max_records` behind, or after `timeout_s`, a client starts anew."""
+
+    max_records: int = 200_000
+    max_concurrent: int = 4
+    max_waiting: int = 256
+    timeout_s: float = 60.0
+
+
+class Listener(Protocol):
+    """One client that resumes."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    async def replay(self, event: Event) -> None:
+        """Take a message of the past; wait while the socket is full."""
+
+    def join(self, subject: Subject, last_seq: int) -> None:
+        """Everything up to `last_seq` was replayed: go live. Must not wait."""
+
+    def start_anew(self, subject: Subject, reason: str) -> None:
+        """The past cannot be had: say `recovered: false`, give a snapshot and go live."""
+
+
+@dataclass(slots=True)
+class _Want:
+    """What one client misses of one subject. `chained`: the position was found in the log."""
+
+    subject: Subject
+    last_seq: int
+    chained: bool = False
+
+
+@dataclass(slots=True)
+class _Replay:
+    partition: TopicPartition
+    log: PartitionLog
+    next_offset: int
+    wants: dict[SubjectKey, _Want] = field(default_factory=dict)
+
+
+class CatchUp:
+    """Serves resumes a few at a time, each with a reader of its own."""
+
+    def __init__(self, bus: Bus, hub: Hub, limits: CatchUpLimits) -> None:
+        self._bus = bus
+        self._hub = hub
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.max_concurrent)
+        self._waiting = 0
+
+    async def refusal(self, subject: Subject, position: Position) -> str | None:
+        """Why a position cannot be resumed from; None if it can, as far as is known beforehand."""
+        if subject.channel.policy is not Policy.LOSSLESS:
+            return "channel_conflates"
+        if position.epoch != subject.log.epoch:
+            return "other_epoch"
+        partition = self._hub.partition(subject.key)
+        offset, live = offset_of(position.seq), self._hub.positions[partition]
+        if offset >= live:
+            return "unknown_position"
+        if live - offset > self._limits.max_records:
+            return "too_far_behind"
+        begins = await self._bus.begins([partition.topic])
+        return "no_longer_kept" if offset < begins[partition] else None
+
+    async def run(self, listener: Listener, wants: Mapping[Subject, Position]) -> None:
+        """Replay and join every subject, or start it anew."""
+        if self._waiting >= self._limits.max_waiting:
+            for subject in wants:
+                listener.start_anew(subject, "busy")
+            return
+        open_wants = {
+            subject.key: _Want(subject, position.seq) for subject, position in wants.items()
+        }
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.timeout_s), self._slots:
+                await self._replay_all(listener, open_wants)
+        except TimeoutError:
+            for want in open_wants.values():
+                listener.start_anew(want.subject, "too_slow")
+        finally:
+            self._waiting -= 1
+
+    async def _replay_all(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> None:
+        replays = await self._plan(open_wants)
+        reader = self._bus.reader({part: replay.next_offset for part, replay in replays.items()})
+        await reader.start()
+        try:
+            while replays and listener.is_open:
+                polled = await reader.poll(max_records=1000, timeout_s=0.2)
+                for partition, records in polled.items():
+                    replay = replays.get(partition)
+                    if replay is not None:
+                        await self._feed(listener, replay, records)
+                        self._try_join(listener, replay, replays, open_wants)
+                for replay in list(replays.values()):
+                    self._try_join(listener, replay, replays, open_wants)
+        finally:
+            await reader.stop()
+
+    async def _plan(self, open_wants: Mapping[SubjectKey, _Want]) -> dict[TopicPartition, _Replay]:
+        begins = await self._bus.begins(
+            sorted({want.subject.channel.topic.name for want in open_wants.values()})
+        )
+        replays: dict[TopicPartition, _Replay] = {}
+        for key, want in open_wants.items():
+            partition = self._hub.partition(key)
+            start = max(begins[partition], offset_of(want.last_seq) - REPLAY_LOOKBACK)
+            replay = replays.get(partition)
+            if replay is None:
+                log = PartitionLog(want.subject.channel, want.subject.log.epoch)
+                replay = replays[partition] = _Replay(partition, log, start)
+            replay.next_offset = min(replay.next_offset, start)
+            replay.wants[key] = want
+        return replays
+
+    async def _feed(self, listener: Listener, replay: _Replay, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.offset >= self._hub.positions[replay.partition]:
+                # everything before it was read, and nothing pauses between here and the join
+                replay.next_offset = record.offset
+                return
+            for event in _events(replay.log, record):
+                await self._offer(listener, replay, event)
+            replay.next_offset = record.offset + 1
+
+    async def _offer(self, listener: Listener, replay: _Replay, event: Event) -> None:
+        want = replay.wants.get(event.subject)
+        if want is None or event.seq is None or event.seq < want.last_seq:
+            return
+        if event.seq == want.last_seq:
+            want.chained = True
+        elif want.chained:
+            await listener.replay(event)
+            want.last_seq = event.seq
+
+    def _try_join(
+        self,
+        listener: Listener,
+        replay: _Replay,
+        replays: dict[TopicPartition, _Replay],
+        open_wants: dict[SubjectKey, _Want],
+    ) -> None:
+        """Go live if nothing lies between the replay and the hub."""
+        if replay.next_offset < self._hub.positions[replay.partition]:
+            return
+        del replays[replay.partition]
+        for key, want in replay.wants.items():
+            del open_wants[key]
+            if want.chained:
+                listener.join(want.subject, want.last_seq)
+            else:
+                listener.start_anew(want.subject, "unknown_position")
+
+
+def _events(log: PartitionLog, record: Record) -> list[Event]:
+    try:
+        return log.read(record.offset, decode(record))
+    except PoisonError:
+        # the hub has counted it; it has no messages
+        return []

@@ -1,0 +1,153 @@
+"""Reads every partition of every channel, without a group, and hands messages to their subjects."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from teleglas_common.bus.encode import decode
+from teleglas_common.bus.ports import Bus, PoisonError, Reader, Record, TopicPartition
+from teleglas_gateway.channels.base import Channel
+from teleglas_gateway.domain.positions import SubjectKey
+from teleglas_gateway.stream.sequence import Event, PartitionLog
+from teleglas_gateway.stream.subject import Subject
+
+__all__ = ["Hub", "HubWatcher"]
+
+POLL_RECORDS = 2000
+POLL_TIMEOUT_S = 0.5
+SLICE_S = 0.005
+"""How long delivery may hold the loop before sockets and other requests get a turn."""
+
+
+class HubWatcher(Protocol):
+    """Told what the hub does: metrics and traces."""
+
+    def poison(self, topic: str, cause: str) -> None: ...
+
+    def delivered(self, channel: str, messages: int, deliveries: int) -> None: ...
+
+    def record(self, record: Record) -> AbstractContextManager[None]: ...
+
+
+class _Silent:
+    def poison(self, topic: str, cause: str) -> None: ...
+
+    def delivered(self, channel: str, messages: int, deliveries: int) -> None: ...
+
+    def record(self, record: Record) -> AbstractContextManager[None]:  # noqa: ARG002  # no span
+        return nullcontext()
+
+
+class Hub:
+    """The live end of the streams. `positions` is the next offset of each partition to be handled.
+
+    Handling a record and moving its position happen without a pause in between, so whoever compares
+    a position in the same breath as it attaches a listener misses nothing and repeats nothing.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        channels: Sequence[Channel],
+        epochs: Mapping[str, str],
+        *,
+        watcher: HubWatcher | None = None,
+    ) -> None:
+        self._bus = bus
+        self._channels = {channel.topic.name: channel for channel in channels}
+        self._topics = {channel.name: channel.topic for channel in channels}
+        self._watcher = watcher or _Silent()
+        self._subjects: dict[SubjectKey, Subject] = {}
+        self._logs: dict[TopicPartition, PartitionLog] = {
+            TopicPartition(channel.topic.name, number): PartitionLog(
+                channel, epochs[channel.topic.name]
+            )
+            for channel in channels
+            for number in range(channel.topic.partitions)
+        }
+        self._reader: Reader | None = None
+        self.positions: dict[TopicPartition, int] = {}
+        self.is_live = False
+        self.last_poll_s = 0.0
+
+    def partition(self, key: SubjectKey) -> TopicPartition:
+        topic = self._topics[key.channel]
+        return TopicPartition(topic.name, topic.partition(key.instrument))
+
+    def subject(self, key: SubjectKey) -> Subject:
+        found = self._subjects.get(key)
+        if found is None:
+            log = self._logs[self.partition(key)]
+            found = self._subjects[key] = Subject(log.channel, key, log)
+        return found
+
+    def wanted(self, channel: str) -> Iterator[Subject]:
+        """Subjects of a channel that somebody listens to."""
+        for subject in self._subjects.values():
+            if subject.channel.name == channel and subject.is_wanted:
+                yield subject
+
+    async def start(self) -> None:
+        """Read back each channel's lookback up to now, so that `prev_seq` is known."""
+        topics = list(self._channels)
+        begins, ends = await self._bus.begins(topics), await self._bus.ends(topics)
+        starts = {
+            partition: max(begins[partition], end - self._channels[partition.topic].lookback)
+            for partition, end in ends.items()
+        }
+        self._reader = self._bus.reader(starts)
+        await self._reader.start()
+        self.positions = dict(starts)
+        while any(self.positions[partition] < end for partition, end in ends.items()):
+            await self._turn(self._reader)
+        self.is_live = True
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        if self._reader is None:
+            raise RuntimeError("expected a started hub")
+        while True:
+            await self._turn(self._reader)
+
+    async def stop(self) -> None:
+        self.is_live = False
+        if self._reader is not None:
+            await self._reader.stop()
+            self._reader = None
+
+    async def _turn(self, reader: Reader) -> None:
+        polled = await reader.poll(max_records=POLL_RECORDS, timeout_s=POLL_TIMEOUT_S)
+        self.last_poll_s = time.monotonic()
+        until = time.perf_counter() + SLICE_S
+        for partition, records in polled.items():
+            for record in records:
+                self._handle(partition, record)
+                if time.perf_counter() > until:
+                    await asyncio.sleep(0)
+                    until = time.perf_counter() + SLICE_S
+
+    def _handle(self, partition: TopicPartition, record: Record) -> None:
+        log = self._logs[partition]
+        try:
+            message = decode(record)
+            events = log.read(record.offset, message)
+        except PoisonError as error:
+            events = []
+            self._watcher.poison(record.topic, error.cause)
+        self.positions[partition] = record.offset + 1
+        if events:
+            self._deliver(log.channel, record, events)
+
+    def _deliver(self, channel: Channel, record: Record, events: list[Event]) -> None:
+        deliveries = 0
+        with self._watcher.record(record):
+            for event in events:
+                subject = self.subject(event.subject)
+                subject.remember(event)
+                if subject.is_wanted:
+                    deliveries += subject.deliver(event)
+        self._watcher.delivered(channel.name, len(events), deliveries)

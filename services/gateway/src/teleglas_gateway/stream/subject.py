@@ -1,0 +1,100 @@
+"""One chain of messages and everyone who listens to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from teleglas_gateway.channels.base import Channel, Policy
+from teleglas_gateway.domain.positions import SubjectKey
+from teleglas_gateway.stream.outbox import Outbox
+from teleglas_gateway.stream.sequence import Event, PartitionLog
+from teleglas_gateway.stream.wire import Wire
+
+if TYPE_CHECKING:
+    from teleglas_gateway.stream.conflate import ConflateGroup
+
+__all__ = ["Subject"]
+
+
+class Subject:
+    """Holds the newest messages for snapshots and hands each live one to its listeners."""
+
+    __slots__ = ("_snapshots", "channel", "groups", "key", "listeners", "log", "recent")
+
+    def __init__(self, channel: Channel, key: SubjectKey, log: PartitionLog) -> None:
+        self.channel = channel
+        self.key = key
+        self.log = log
+        self.recent: deque[Event] = deque(maxlen=channel.snapshot_messages or 1)
+        self.listeners: dict[Wire, dict[Outbox, None]] = {}
+        self.groups: dict[ConflateGroup, None] = {}
+        self._snapshots: dict[str, tuple[int | None, bytes]] = {}
+
+    @property
+    def last_seq(self) -> int | None:
+        return self.log.last_seq(self.key)
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self.listeners or self.groups)
+
+    def remember(self, event: Event) -> None:
+        if self.channel.policy is Policy.LOSSLESS:
+            self.recent.append(event)
+
+    def deliver(self, event: Event) -> int:
+        """Write one message to everyone; return to how many."""
+        for group in self.groups:
+            group.mark(self)
+        delivered = 0
+        for wire, outboxes in self.listeners.items():
+            frame = event.frame(wire)
+            if frame is not None:
+                # a copy: an outbox that overflows leaves while we walk
+                for outbox in list(outboxes):
+                    outbox.push(frame, event)
+                delivered += len(outboxes)
+        return delivered
+
+    def deliver_fleeting(self, event: Event) -> None:
+        for wire, outboxes in self.listeners.items():
+            frame = event.frame(wire)
+            if frame is not None:
+                for outbox in list(outboxes):
+                    outbox.push_fleeting(frame)
+
+    def attach(self, wire: Wire, outbox: Outbox) -> None:
+        self.listeners.setdefault(wire, {})[outbox] = None
+
+    def detach(self, wire: Wire, outbox: Outbox) -> None:
+        outboxes = self.listeners.get(wire)
+        if outboxes is not None:
+            outboxes.pop(outbox, None)
+            if not outboxes:
+                del self.listeners[wire]
+
+    def snapshot(self, wire: Wire, now_ns: int) -> bytes:
+        """The finished snapshot frame, encoded once a format and seq."""
+        seq = self.last_seq
+        cached = self._snapshots.get(wire.name)
+        if cached is not None and cached[0] == seq and seq is not None:
+            return cached[1]
+        frame = wire.snapshot(self.channel, self.key, self.log.epoch, seq, self._parts(), now_ns)
+        self._snapshots[wire.name] = (seq, frame)
+        return frame
+
+    def view(self) -> Event | None:
+        """The newest state as a message that stands by itself, for conflated listeners."""
+        payload = self.log.fold.current(self.key)
+        if payload is None:
+            return None
+        shown = self.channel.view(payload)
+        return Event(self.channel, self.key, self.log.epoch, self.last_seq, None, None, shown)
+
+    def _parts(self) -> list[tuple[int | None, object]]:
+        if self.channel.policy is Policy.LOSSLESS:
+            wanted = self.channel.snapshot_messages
+            return [(event.seq, event.payload) for event in self.recent] if wanted else []
+        payload = self.log.fold.current(self.key)
+        return [] if payload is None else [(self.last_seq, payload)]
