@@ -1,0 +1,173 @@
+"""Sends records to Kafka in batches that it fills itself, one lane a partition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from teleglas_common.bus.kafka.calls import bounded, release
+from teleglas_common.bus.kafka.lane import Lane
+from teleglas_common.bus.kafka.settings import KafkaSettings
+from teleglas_common.bus.memory_log import Signal
+from teleglas_common.bus.ports import Outgoing, PublishError
+
+__all__ = ["KafkaPublisher"]
+
+_MAX_OUTSTANDING = 2
+"""Batches of one partition on their way: one in flight and one behind it."""
+
+
+class KafkaPublisher:
+    """Idempotent, acknowledged by all replicas, in order within a partition over retries.
+
+    Filling whole batches saves what aiokafka's `send` pays for every record: a future, a metadata
+    check, a wrapper. `benchmarks/bus.py` measures both.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._idle: set[Lane] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._delivered = Signal()
+        self._error: PublishError | None = None
+        self._stopped = True
+        self.in_flight_bytes = 0
+        """Taken and not acknowledged."""
+
+    async def start(self) -> None:
+        settings = self._settings
+        self._producer = AIOKafkaProducer(
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=settings.batch_bytes,
+            **settings.client_options(),
+        )
+        try:
+            await bounded("answer", self._producer.start(), 2 * settings.request_timeout_s)
+        except BaseException:
+            await release(self._producer)
+            raise
+        self._stopped = False
+
+    async def send(self, record: Outgoing) -> None:
+        if self._error is not None or self._stopped:
+            self._refuse()
+        size = record.size_bytes
+        limit = self._settings.max_in_flight_bytes
+        if self.in_flight_bytes and self.in_flight_bytes + size > limit:
+            await self._wait_for_room(size)
+        lane = self._lanes.get((record.topic, record.partition))
+        if lane is None:
+            lane = self._lanes[record.topic, record.partition] = Lane(
+                record.topic, record.partition
+            )
+        lane.waiting.append(record)
+        lane.taken += 1
+        self.in_flight_bytes += size
+        self._idle.add(lane)
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._settings.linger_s, self._linger_is_over)
+
+    async def flush(self) -> None:
+        self._pump()
+        targets = [(lane, lane.taken) for lane in self._lanes.values()]
+        while self._error is None and any(lane.delivered < taken for lane, taken in targets):
+            await self._delivered.wait(self._settings.delivery_timeout_s)
+        if self._error is not None:
+            raise self._error
+
+    async def stop(self) -> None:
+        if self._producer is None:
+            return
+        try:
+            if self._error is None and not self._stopped:
+                await self.flush()
+        finally:
+            self._stopped = True
+            if self._timer is not None:
+                self._timer.cancel()
+            for delivery in self._deliveries:
+                delivery.cancel()
+            producer, self._producer = self._producer, None
+            await release(producer)
+
+    def _refuse(self) -> None:
+        raise self._error or PublishError("expected a started publisher, was stopped")
+
+    async def _wait_for_room(self, size: int) -> None:
+        self._pump()
+        limit = self._settings.max_in_flight_bytes
+        while self.in_flight_bytes and self.in_flight_bytes + size > limit:
+            await self._delivered.wait(self._settings.delivery_timeout_s)
+            if self._error is not None or self._stopped:
+                self._refuse()
+
+    def _linger_is_over(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what waits wherever a batch may go."""
+        for lane in [lane for lane in self._idle if lane.outstanding < _MAX_OUTSTANDING]:
+            self._send_batch(lane)
+
+    def _send_batch(self, lane: Lane) -> None:
+        if self._producer is None or self._error is not None:
+            return
+        batch = self._producer.create_batch()
+        try:
+            count, size = lane.fill(batch, time.time_ns() // 1_000_000)
+        except (TypeError, ValueError, AttributeError) as error:
+            self._fail(PublishError(f"expected a record, was {lane.waiting[0]!r}: {error}"))
+            return
+        if not lane.waiting:
+            self._idle.discard(lane)
+        if not count:
+            return
+        lane.outstanding += 1
+        delivery = asyncio.create_task(self._deliver(lane, batch, count, size))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._deliveries.discard)
+
+    async def _deliver(self, lane: Lane, batch: Any, count: int, size: int) -> None:
+        what = f"{count} records to {lane.topic}/{lane.partition}"
+        try:
+            async with asyncio.timeout(self._settings.delivery_timeout_s):
+                async with lane.order:
+                    acknowledged = await self._hand_over(lane, batch)
+                await acknowledged
+        except TimeoutError:
+            limit_s = self._settings.delivery_timeout_s
+            self._fail(PublishError(f"expected {what} to be acknowledged within {limit_s} s"))
+        except Exception as error:  # noqa: BLE001 - raised to whoever sends or flushes next
+            self._fail(PublishError(f"expected {what} to be taken, was {error!r}"))
+        else:
+            lane.outstanding -= 1
+            lane.delivered += count
+            self.in_flight_bytes -= size
+            if lane.waiting:
+                self._send_batch(lane)
+            self._delivered.notify()
+
+    async def _hand_over(self, lane: Lane, batch: Any) -> asyncio.Future[Any]:
+        """Give a batch to aiokafka; while no broker answers, again and again."""
+        while self._producer is not None:
+            with contextlib.suppress(KafkaTimeoutError):
+                acknowledged: asyncio.Future[Any] = await self._producer.send_batch(
+                    batch, lane.topic, partition=lane.partition
+                )
+                return acknowledged
+        raise KafkaError("the publisher was stopped")
+
+    def _fail(self, error: PublishError) -> None:
+        self._error = self._error or error
+        self._delivered.notify()
