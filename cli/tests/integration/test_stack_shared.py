@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from teleglas_cli.stack.doctor import Health, examine_running
 from teleglas_cli.stack.local import StackAddresses
 
 pytestmark = pytest.mark.integration
@@ -88,3 +89,13 @@ async def test_valkey_speaks_redis(
         assert await client.incr(key) == 2
     finally:
         await client.aclose()
+
+
+async def test_doctor_finds_the_running_stack_well(stack: StackAddresses) -> None:
+    """All three servers answer the doctor's questions."""
+    findings = await examine_running(stack)
+    assert {(finding.subject, finding.health) for finding in findings} == {
+        ("kafka", Health.OK),
+        ("postgres", Health.OK),
+        ("redis", Health.OK),
+    }

@@ -45,9 +45,14 @@ def answer(leaders: list[int], *, rack: bytes = struct.pack(">h", -1)) -> bytes:
 
 def test_cluster_id_is_16_bytes_in_url_safe_base64() -> None:
     """Kafka's formatter takes nothing else."""
-    cluster_id = new_cluster_id()
-    assert len(urlsafe_b64decode(cluster_id + "==")) == 16
-    assert new_cluster_id() != cluster_id
+    cluster_ids = {new_cluster_id() for _ in range(1000)}
+    assert len(cluster_ids) == 1000
+    assert {len(urlsafe_b64decode(cluster_id + "==")) for cluster_id in cluster_ids} == {16}
+
+
+def test_cluster_id_is_never_taken_for_an_option() -> None:
+    """One random id in 64 would begin with a dash, and the formatter would refuse it."""
+    assert not [one for one in (new_cluster_id() for _ in range(2000)) if one.startswith("-")]
 
 
 def test_properties_bind_only_the_loopback_and_stamp_append_time() -> None:

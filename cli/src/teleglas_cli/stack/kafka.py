@@ -39,8 +39,14 @@ _JAVA_FLAGS = (
 
 
 def new_cluster_id() -> str:
-    """A random cluster id in Kafka's form: 16 bytes, URL-safe base 64 without padding."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random cluster id in Kafka's form: 16 bytes, URL-safe base 64 without padding.
+
+    Never with a dash in front, which the formatter would take for an option.
+    """
+    while True:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def server_properties(
