@@ -1,4 +1,4 @@
-"""Misbehaviour on request: which frames, subscriptions and REST answers go wrong, and for how long."""
+"""Misbehaviour on request: which frames, subscriptions and answers go wrong, and for how long."""
 
 from collections import deque
 from collections.abc import Callable
@@ -193,7 +193,7 @@ _MARK = b'"checksum":'
 
 
 def _spoil_checksum(payload: bytes) -> bytes:
-    """Replace an OKX book's checksum by a wrong one that is not 0; other payloads pass unchanged."""
+    """Replace an OKX checksum by a wrong one that is not 0; other payloads pass unchanged."""
     start = payload.find(_MARK)
     if start < 0:
         return payload

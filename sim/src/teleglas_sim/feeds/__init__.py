@@ -1,0 +1,1 @@
+"""Feeds: the market in each venue's own messages."""
