@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Protocol
 
 from teleglas.market.v1 import service_pb2
@@ -53,25 +53,25 @@ class MarketData(Protocol):
     """Queries on market-data. Raises Problem when it does not answer in time."""
 
     async def markets(
-        self, request: service_pb2.ListMarketsRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.ListMarketsRequest, grant: Grant
     ) -> service_pb2.ListMarketsResponse: ...
 
     async def ticker(
-        self, request: service_pb2.GetTickerRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.GetTickerRequest, grant: Grant
     ) -> service_pb2.GetTickerResponse: ...
 
     async def tickers(
-        self, request: service_pb2.ListTickersRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.ListTickersRequest, grant: Grant
     ) -> service_pb2.ListTickersResponse: ...
 
     async def candles(
-        self, request: service_pb2.ListCandlesRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.ListCandlesRequest, grant: Grant
     ) -> service_pb2.ListCandlesResponse: ...
 
     async def trades(
-        self, request: service_pb2.ListTradesRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.ListTradesRequest, grant: Grant
     ) -> service_pb2.ListTradesResponse: ...
 
     async def book(
-        self, request: service_pb2.GetBookRequest, metadata: Mapping[str, str]
+        self, request: service_pb2.GetBookRequest, grant: Grant
     ) -> service_pb2.GetBookResponse: ...

@@ -128,6 +128,8 @@ class StreamProtocol(asyncio.Protocol):
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             authorization = request.headers.get("Authorization")
             self._session = self._server.open(path, self, self._pulse, authorization)
+        elif self._transport is not None:
+            self._transport.close()
 
     def _turn_away(self, problem: Problem, path: str) -> None:
         if self._transport is None:

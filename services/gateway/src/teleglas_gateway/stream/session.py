@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
+import structlog
+
 from teleglas_gateway.domain.commands import (
     Auth,
     Command,
@@ -28,6 +30,7 @@ from teleglas_gateway.stream.wire import Wire, control_frame
 
 __all__ = ["Link", "Session"]
 
+_LOG = structlog.get_logger(__name__)
 INBOX_LIMIT = 32
 """Commands that may wait before the socket is no longer read."""
 
@@ -153,6 +156,10 @@ class Session:
                 await self._obey(parse_command(text))
             except CommandError as problem:
                 self._refuse(problem, problem.req_id)
+            except Exception:  # noqa: BLE001  # one client's fault must not be silent nor spread
+                _LOG.exception("command_failed")
+                ours = Problem(Code.INTERNAL, "the fault is ours and was logged")
+                self.end(CloseCode.INTERNAL, ours)
         self._worker = None
 
     async def _obey(self, command: Command) -> None:
