@@ -1,4 +1,4 @@
-"""REST answers at random positions of real captures, against an independent reading of the files."""
+"""REST answers at random positions of real captures, against an independent reading."""
 
 import bisect
 import gzip
