@@ -1,0 +1,154 @@
+"""PostgreSQL: a pool with bounds, numbered migrations, bulk upserts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from teleglas_common.retry import Backoff, retry
+from teleglas_common.settings import PostgresSection
+
+__all__ = ["Migration", "MigrationError", "copy_upsert", "create_pool", "migrate", "migrations_in"]
+
+MIGRATION_LOCK = 0x7E1E61A5
+NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+
+UNREACHABLE = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+
+
+class MigrationError(Exception):
+    """The migrations on disk and those in the database do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step of a service's schema."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+async def create_pool(section: PostgresSection, application: str) -> asyncpg.Pool[asyncpg.Record]:
+    """A connected pool; waits, with back-off, for a database that is still starting."""
+
+    async def attempt() -> asyncpg.Pool[asyncpg.Record]:
+        return await asyncpg.create_pool(
+            section.dsn.get_secret_value(),
+            min_size=1,
+            max_size=section.pool_size,
+            timeout=section.connect_timeout_s,
+            command_timeout=section.statement_timeout_s,
+            server_settings={"application_name": application, "timezone": "UTC"},
+        )
+
+    return await retry(attempt, UNREACHABLE, backoff=Backoff(tries=30, first_s=0.1, max_s=2.0))
+
+
+def migrations_in(folder: Path) -> list[Migration]:
+    """The folder's `NNNN_name.sql` files, numbered 1, 2, 3, … without holes."""
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        match = NAME.fullmatch(path.name)
+        if match is None:
+            raise MigrationError(f"expected NNNN_name.sql, was {path.name}")
+        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+    numbers = [migration.number for migration in found]
+    if numbers != list(range(1, len(found) + 1)):
+        raise MigrationError(f"expected migrations 1 to {len(found)}, found {numbers}")
+    return found
+
+
+async def migrate(
+    pool: asyncpg.Pool[asyncpg.Record], schema: str, migrations: Sequence[Migration]
+) -> list[int]:
+    """Apply what is missing, each step in a transaction, and return the applied numbers.
+
+    Safe to run twice and from several processes. A step that was applied with another content is
+    an error: write a new one instead of editing it.
+    """
+    async with pool.acquire() as connection:
+        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        try:
+            return await _migrate(connection, schema, migrations)
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+
+
+async def _migrate(connection: Any, schema: str, migrations: Sequence[Migration]) -> list[int]:
+    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    await connection.execute(
+        f'CREATE TABLE IF NOT EXISTS "{schema}".migrations ('
+        "number integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, "
+        "applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = await connection.fetch(f'SELECT number, sha256 FROM "{schema}".migrations')  # noqa: S608
+    applied = {row["number"]: row["sha256"] for row in rows}
+    done = []
+    for migration in migrations:
+        known = applied.get(migration.number)
+        if known is None:
+            async with connection.transaction():
+                await connection.execute(f'SET LOCAL search_path TO "{schema}"')
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    f'INSERT INTO "{schema}".migrations (number, name, sha256) '  # noqa: S608
+                    "VALUES ($1, $2, $3)",
+                    migration.number,
+                    migration.name,
+                    migration.sha256,
+                )
+            done.append(migration.number)
+        elif known != migration.sha256:
+            raise MigrationError(
+                f"expected migration {schema} {migration.number} as it was applied, "
+                "found another content"
+            )
+    return done
+
+
+async def copy_upsert(
+    connection: Any,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    schema: str,
+    update: Collection[str] | None = None,
+) -> None:
+    """Write rows by COPY into a staging table, then upsert them by `key`.
+
+    `update` names the columns that an existing row takes over (default: all but the key; none at
+    all leaves existing rows alone). `rows` must not hold the same key twice. Call it within a
+    transaction: the staging table lives as long as that.
+    """
+    staging = f"staging_{table}"
+    names = ", ".join(columns)
+    await connection.execute(
+        f'CREATE TEMP TABLE IF NOT EXISTS "{staging}" '
+        f'(LIKE "{schema}"."{table}" INCLUDING DEFAULTS) ON COMMIT DELETE ROWS'
+    )
+    await connection.copy_records_to_table(staging, columns=list(columns), records=rows)
+    changed = [name for name in columns if name not in key] if update is None else list(update)
+    action = (
+        "DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in changed)
+        if changed
+        else "DO NOTHING"
+    )
+    await connection.execute(
+        f'INSERT INTO "{schema}"."{table}" ({names}) '  # noqa: S608
+        f'SELECT {names} FROM "{staging}" '
+        f"ON CONFLICT ({', '.join(key)}) {action}"
+    )
+    await connection.execute(f'TRUNCATE "{staging}"')
