@@ -134,6 +134,7 @@ class _EnvironmentWithFiles(EnvSettingsSource):
             plain = name.removesuffix(suffix)
             if name.endswith(suffix) and name not in fields and plain in fields and path:
                 found[plain] = Path(path).read_text(encoding="utf-8").strip()
+                del found[name]
         return found
 
 

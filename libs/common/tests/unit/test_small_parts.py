@@ -1,0 +1,107 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teleglas_common.clock import ManualClock
+from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
+from teleglas_common.principal import Principal, PrincipalError, Signer
+from teleglas_common.retry import Backoff, retry
+from teleglas_common.telemetry import Metrics
+from teleglas_common.telemetry.logs import scrubbed
+from teleglas_common.telemetry.metrics import metrics_table, registered
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+
+
+def test_a_signed_principal_comes_back_whole() -> None:
+    """A verifier with the key reads what was signed; a replaced key still verifies."""
+    clock = ManualClock()
+    token = Signer([KEY], clock).sign(Principal("default", "demo", ("read",)))
+    found = Signer([OTHER, KEY], clock).verify(token)
+    assert (found.tenant_id, found.principal_id, found.scopes) == ("default", "demo", ("read",))
+
+
+@pytest.mark.parametrize("damage", ["x", "a.b", "", "e30.e30", "...", "é.é"])
+def test_a_forged_principal_is_refused(damage: str) -> None:
+    """Nothing that we did not sign is believed."""
+    with pytest.raises(PrincipalError):
+        Signer([KEY], ManualClock()).verify(damage)
+
+
+async def test_a_principal_ends() -> None:
+    """A token is for one moment's calls."""
+    clock = ManualClock()
+    signer = Signer([KEY], clock, lifetime_s=60)
+    token = signer.sign(Principal("default", "demo"))
+    await clock.advance(61)
+    with pytest.raises(PrincipalError, match="over"):
+        signer.verify(token)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63) | st.text(max_size=20), max_size=4))
+def test_a_cursor_comes_back_as_it_was(position: list[int | str]) -> None:
+    """Any position survives the trip through a client, and only in its own scope."""
+    cursor = encode_cursor("trades", tuple(position))
+    assert decode_cursor("trades", cursor) == tuple(position)
+    with pytest.raises(CursorError):
+        decode_cursor("candles", cursor)
+
+
+@given(st.text(max_size=60))
+def test_a_made_up_cursor_is_refused_by_name(cursor: str) -> None:
+    """Whatever a client sends, the answer is a cursor error."""
+    with pytest.raises(CursorError):
+        decode_cursor("trades", cursor)
+
+
+def test_page_sizes_are_bounded() -> None:
+    """0 means the default, more than the most means the most."""
+    assert [page_size(n) for n in (0, 5, 10**6)] == [100, 5, 1_000]
+    with pytest.raises(CursorError):
+        page_size(-1)
+
+
+async def test_retry_backs_off_and_ends() -> None:
+    """The last error comes out after the last try; other errors at once."""
+    tries: list[int] = []
+
+    async def attempt() -> None:
+        tries.append(1)
+        raise OSError("down")
+
+    with pytest.raises(OSError, match="down"):
+        await retry(attempt, OSError, backoff=Backoff(3, 0.001, 0.002), rng=random.Random(1))
+    assert len(tries) == 3
+    with pytest.raises(OSError, match="down"):
+        await retry(attempt, ValueError)
+    assert len(tries) == 4
+
+
+def test_metrics_know_only_registered_names() -> None:
+    """A misspelt metric is an error, not a new metric."""
+    metrics = Metrics()
+    metrics.counter("teleglas_ingest_frames_total", "okx").inc()
+    assert metrics.registry.get_sample_value("teleglas_ingest_frames_total", {"venue": "okx"}) == 1
+    for wrong in ("teleglas_ingest_frame_total", "teleglas_bus_shards"):
+        with pytest.raises(KeyError, match="registry"):
+            metrics.counter(wrong)
+
+
+def test_every_registered_metric_can_be_made_and_is_documented() -> None:
+    """The registry is whole: types, labels and buckets fit, and the page lists each."""
+    metrics, page = Metrics(), metrics_table()
+    for name, spec in registered()["metrics"].items():
+        getattr(metrics, spec["type"])(name, *("x" for _ in spec["labels"]))
+        assert f"`{name}`" in page
+
+
+def test_logs_mask_secrets() -> None:
+    """Fields named like secrets and passwords in URLs are not written."""
+    event = {"api_key": "abc", "url": "postgresql://u:hunter2@h/x", "count": 3}
+    assert scrubbed(None, "info", event) == {
+        "api_key": "***",
+        "url": "postgresql://u:***@h/x",
+        "count": 3,
+    }
