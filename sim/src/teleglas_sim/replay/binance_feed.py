@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from itertools import islice, takewhile
 from typing import Any, overload
 
 import msgspec
 
 from teleglas_sim.replay.binance_book import BinanceBook
-from teleglas_sim.replay.binance_trades import aggregate, fill
+from teleglas_sim.replay.binance_trades import Tape, aggregate, fill
 from teleglas_sim.replay.feed import ReplayFeed
 from teleglas_sim.replay.instruments import binance_symbol
 from teleglas_sim.replay.play import Play
@@ -19,6 +19,7 @@ from teleglas_sim.server import FaultBoard, RestAnswer
 __all__ = ["BinanceReplayFeed"]
 
 _MAX_TRADES = 1000
+_LATEST_MS = 1 << 62
 _HEAD = b'{"stream":"%b","data":'
 Query = Mapping[str, str]
 
@@ -141,44 +142,34 @@ class BinanceReplayFeed(ReplayFeed):
         return self._fills(query, _number(query, "fromId", None))
 
     def _fills(self, query: Query, from_id: int | None) -> RestAnswer:
+        """The first fills from `from_id` on, or the newest ones; oldest first either way."""
         limit = min(_number(query, "limit", 500), _MAX_TRADES)
-        entries = (
-            fill(data, is_usdm=self.venue == BINANCE_USDM)
-            for data in self._released(Channel.TRADES, query, from_id, limit)
-        )
-        return _json([entry for entry in entries if entry is not None])
+        tape = self._tape(Channel.TRADES, query)
+        is_usdm = self.venue == BINANCE_USDM
+        if from_id is not None:
+            forwards = (fill(event, is_usdm=is_usdm) for event in tape.since(from_id))
+            return _json(list(islice(filter(None, forwards), limit)))
+        backwards = (fill(event, is_usdm=is_usdm) for event in tape.newest_first())
+        return _json(list(islice(filter(None, backwards), limit))[::-1])
 
     def _agg_trades(self, query: Query) -> RestAnswer:
         limit = min(_number(query, "limit", 500), _MAX_TRADES)
         from_id = _number(query, "fromId", None)
         start_ms, end_ms = _number(query, "startTime", None), _number(query, "endTime", None)
-        if from_id is not None or (start_ms is None and end_ms is None):
-            found = self._released(Channel.AGG_TRADES, query, from_id, limit)
-            return _json([aggregate(data) for data in found])
-        lowest, highest = start_ms or 0, end_ms if end_ms is not None else 1 << 62
-        found = self._released(Channel.AGG_TRADES, query, 0, 1 << 62)
-        return _json([aggregate(d) for d in found if lowest <= d["T"] <= highest][:limit])
-
-    def _released(
-        self, channel: Channel, query: Query, from_id: int | None, limit: int
-    ) -> list[dict[str, Any]]:
-        """At most `limit` recorded trades before the position, oldest first: the first ones from
-        `from_id` on, or the newest ones without it.
-        """
-        timeline = self.play.timeline
-        stream_id = timeline.find(self.venue, self._symbol(query), channel)
-        if stream_id is None:
-            return []
-        index = timeline.trades[stream_id]
-        stop = index.released(self.play.position)
-        start = max(0, stop - limit)
+        tape = self._tape(Channel.AGG_TRADES, query)
         if from_id is not None:
-            start = bisect_left(index.ids, from_id, 0, stop)
-            stop = min(stop, start + limit)
-        return [
-            msgspec.json.decode(timeline.frame(position))["data"]
-            for position in index.positions[start:stop]
-        ]
+            found = list(islice(tape.since(from_id), limit))
+        elif start_ms is None and end_ms is None:
+            found = list(islice(tape.newest_first(), limit))[::-1]
+        else:
+            last_ms = _LATEST_MS if end_ms is None else end_ms
+            later = takewhile(lambda event: event["T"] <= last_ms, tape.since_ms(start_ms or 0))
+            found = list(islice(later, limit))
+        return _json([aggregate(event) for event in found])
+
+    def _tape(self, channel: Channel, query: Query) -> Tape:
+        stream_id = self.play.timeline.find(self.venue, self._symbol(query), channel)
+        return Tape(self.play.timeline, stream_id, self.play.position)
 
     def _symbol(self, query: Query) -> str:
         symbol = query.get("symbol")

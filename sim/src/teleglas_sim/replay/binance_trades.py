@@ -1,11 +1,45 @@
-"""Pushed trade events in the shape in which Binance's REST lists them."""
+"""Recorded trades before a position, and the shape in which Binance's REST lists them."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["aggregate", "fill"]
+import msgspec
+
+from teleglas_sim.replay.timeline import Timeline, TradeIndex
+
+__all__ = ["Tape", "aggregate", "fill"]
+
+
+class Tape:
+    """The events of one trade stream before a position, read one by one as they are asked for."""
+
+    def __init__(self, timeline: Timeline, stream_id: int | None, position: int) -> None:
+        self._timeline = timeline
+        self._index = TradeIndex() if stream_id is None else timeline.trades[stream_id]
+        self._stop = self._index.released(position)
+
+    def since(self, trade_id: int) -> Iterator[dict[str, Any]]:
+        """From an id on, that one included."""
+        start = bisect_left(self._index.ids, trade_id, 0, self._stop)
+        return map(self._event, range(start, self._stop))
+
+    def since_ms(self, time_ms: int) -> Iterator[dict[str, Any]]:
+        """From a trade time on."""
+        rows = range(self._stop)
+        start = bisect_left(rows, time_ms, key=lambda row: self._event(row)["T"])
+        return map(self._event, range(start, self._stop))
+
+    def newest_first(self) -> Iterator[dict[str, Any]]:
+        return map(self._event, range(self._stop - 1, -1, -1))
+
+    def _event(self, row: int) -> dict[str, Any]:
+        frame = self._timeline.frame(self._index.positions[row])
+        event: dict[str, Any] = msgspec.json.decode(frame)["data"]
+        return event
 
 
 def fill(event: dict[str, Any], *, is_usdm: bool) -> dict[str, Any] | None:
