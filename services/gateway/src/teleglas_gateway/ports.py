@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
-from teleglas.market.v1 import service_pb2
+from teleglas.market.v1 import candle_pb2, service_pb2
 from teleglas_gateway.domain.keys import Grant, KeyRecord
 from teleglas_gateway.domain.limits import Quota, Verdict
 
-__all__ = ["Authorizer", "Keys", "Limiter", "MarketData", "Tickets"]
+__all__ = ["Authorizer", "Forming", "FormingLostError", "Keys", "Limiter", "MarketData", "Tickets"]
+
+
+class FormingLostError(ConnectionError):
+    """The stream of forming candles broke off."""
+
+
+class Forming(Protocol):
+    """Candles that are still forming."""
+
+    def candles(
+        self, venue: str, instruments: Collection[str], intervals: Collection[str]
+    ) -> AsyncIterator[candle_pb2.Candle]:
+        """Until cancelled; raises FormingLostError when the source breaks off."""
 
 
 class Keys(Protocol):

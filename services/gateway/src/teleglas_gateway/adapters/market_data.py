@@ -1,4 +1,4 @@
-"""market-data over gRPC: a deadline on every call, one retry where the server never saw it."""
+"""market-data over gRPC: a deadline on every call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from teleglas.market.v1 import service_pb2, service_pb2_grpc
 from teleglas_gateway.domain.keys import Grant
 from teleglas_gateway.domain.problems import Code, Problem
 
-__all__ = ["GrpcMarketData", "Metadata", "problem_of"]
+__all__ = ["SAFE_METHODS", "GrpcMarketData", "Metadata", "problem_of"]
 
+SAFE_METHODS = tuple(
+    ("teleglas.market.v1.MarketData", method)
+    for method in (
+        *("ListMarkets", "GetTicker", "ListTickers", "ListCandles", "ListTrades", "ListGaps"),
+        "GetBook",
+    )
+)
+"""Reads: they may be repeated."""
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 Metadata = Callable[[Grant], tuple[tuple[str, str], ...]]

@@ -56,7 +56,8 @@ class Channel:
 
     Every pod reads `lookback` records of each partition before it goes live, and `prev_seq` never
     reaches further back than that: so it is equal on every pod. `view` is what a conflated
-    subscription shows of a state; `in_legacy` says which messages `/ws` shows.
+    subscription shows of a state; `in_legacy` says which messages `/ws` shows; `received_ns` is
+    when we received it, 0 where it is not known.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Channel:
     lookback: int
     fold: Callable[[], Fold]
     body: Callable[[Any, Numbers], Body]
+    received_ns: Callable[[Any], int] = lambda _payload: 0
     aliases: tuple[str, ...] = ()
     has_composite: bool = False
     intervals: tuple[str, ...] = ()

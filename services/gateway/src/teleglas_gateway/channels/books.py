@@ -146,6 +146,7 @@ CHANNEL = Channel(
     lookback=4096,
     fold=BookFold,
     body=book_data,
+    received_ns=lambda payload: int(payload.ts_ingest),
     aliases=("book",),
     view=top_levels,
 )

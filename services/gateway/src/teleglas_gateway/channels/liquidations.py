@@ -75,6 +75,7 @@ CHANNEL = Channel(
     lookback=4096,
     fold=LiquidationFold,
     body=_body,
+    received_ns=lambda payload: int(payload.ts_ingest),
     aliases=("liquidation",),
     snapshot_messages=20,
 )

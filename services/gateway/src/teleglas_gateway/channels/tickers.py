@@ -107,5 +107,6 @@ CHANNEL = Channel(
     lookback=4096,
     fold=TickerFold,
     body=ticker_data,
+    received_ns=lambda payload: int(payload.ts_ingest),
     aliases=("ticker",),
 )

@@ -113,6 +113,7 @@ CHANNEL = Channel(
     lookback=4096,
     fold=TradeFold,
     body=_body,
+    received_ns=lambda payload: int(payload.trade.ts_ingest),
     aliases=("trade",),
     snapshot_messages=50,
     in_legacy=lambda payload: payload.trade.print == trade_pb2.PRINT_KIND_MARKET,

@@ -7,9 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from teleglas_common.telemetry import Metrics
 from teleglas_gateway.domain.problems import Code
 from teleglas_gateway.rest import legacy, markets, operations, problems, tickets
 from teleglas_gateway.rest.context import RestContext
+from teleglas_gateway.rest.measured import Measured
 from teleglas_gateway.rest.models import ProblemBody
 
 __all__ = ["build_api"]
@@ -31,10 +33,11 @@ UTC. Refusals are `application/problem+json` with a stable `code`. Streams are W
 """
 
 
-def build_api(context: RestContext) -> FastAPI:
+def build_api(context: RestContext, measured: Metrics) -> FastAPI:
     app = FastAPI(title="Teleglas", version="1", description=DESCRIPTION, docs_url="/docs")
     app.state.context = context
     problems.install(app)
+    app.add_middleware(Measured, metrics=measured)
     guarded_refusals = _responses(_REFUSALS)
     lookups = {**guarded_refusals, **_responses(_LOOKUP_REFUSALS)}
     app.include_router(markets.router, responses=lookups)

@@ -63,6 +63,11 @@ class _Replay:
     next_offset: int
     wants: dict[SubjectKey, _Want] = field(default_factory=dict)
 
+    def lose(self) -> None:
+        """Records went before they could be read: what was replayed chains to nothing."""
+        for want in self.wants.values():
+            want.chained = False
+
 
 class CatchUp:
     """Serves resumes a few at a time, each with a reader of its own."""
@@ -147,6 +152,8 @@ class CatchUp:
                 # everything before it was read, and nothing pauses between here and the join
                 replay.next_offset = record.offset
                 return
+            if record.offset > replay.next_offset:
+                replay.lose()
             for event in _events(replay.log, record):
                 await self._offer(listener, replay, event)
             replay.next_offset = record.offset + 1

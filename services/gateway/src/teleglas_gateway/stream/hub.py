@@ -15,7 +15,7 @@ from teleglas_gateway.domain.positions import SubjectKey
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.subject import Subject
 
-__all__ = ["Hub", "HubWatcher"]
+__all__ = ["Hub", "HubWatcher", "LogLostError"]
 
 POLL_RECORDS = 2000
 POLL_TIMEOUT_S = 0.5
@@ -23,12 +23,18 @@ SLICE_S = 0.005
 """How long delivery may hold the loop before sockets and other requests get a turn."""
 
 
+class LogLostError(RuntimeError):
+    """The log dropped records that this pod has not read: its chains are broken. It starts afresh,
+    and clients that resume are told what can no longer be had.
+    """
+
+
 class HubWatcher(Protocol):
     """Told what the hub does: metrics and traces."""
 
     def poison(self, topic: str, cause: str) -> None: ...
 
-    def delivered(self, channel: str, messages: int, deliveries: int) -> None: ...
+    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
 
     def record(self, record: Record) -> AbstractContextManager[None]: ...
 
@@ -36,7 +42,7 @@ class HubWatcher(Protocol):
 class _Silent:
     def poison(self, topic: str, cause: str) -> None: ...
 
-    def delivered(self, channel: str, messages: int, deliveries: int) -> None: ...
+    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
 
     def record(self, record: Record) -> AbstractContextManager[None]:  # noqa: ARG002  # no span
         return nullcontext()
@@ -72,7 +78,12 @@ class Hub:
         self._reader: Reader | None = None
         self.positions: dict[TopicPartition, int] = {}
         self.is_live = False
-        self.last_poll_s = 0.0
+        self.last_poll_s = time.monotonic()
+
+    @property
+    def behind_s(self) -> float:
+        """Since the log last answered."""
+        return time.monotonic() - self.last_poll_s
 
     def partition(self, key: SubjectKey) -> TopicPartition:
         topic = self._topics[key.channel]
@@ -131,6 +142,12 @@ class Hub:
                     until = time.perf_counter() + SLICE_S
 
     def _handle(self, partition: TopicPartition, record: Record) -> None:
+        expected = self.positions[partition]
+        if self.is_live and record.offset > expected:
+            raise LogLostError(
+                f"expected offset {expected} of {partition}, was {record.offset}:"
+                " records went before they were read"
+            )
         log = self._logs[partition]
         try:
             message = decode(record)
@@ -150,4 +167,4 @@ class Hub:
                 subject.remember(event)
                 if subject.is_wanted:
                     deliveries += subject.deliver(event)
-        self._watcher.delivered(channel.name, len(events), deliveries)
+        self._watcher.delivered(channel, events, deliveries)

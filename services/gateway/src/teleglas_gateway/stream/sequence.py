@@ -50,6 +50,10 @@ class Event:
         self.payload = payload
         self._frames: dict[str, bytes | None] = {}
 
+    @property
+    def encodes(self) -> int:
+        return len(self._frames)
+
     def frame(self, wire: Wire) -> bytes | None:
         """The finished frame; None if the format does not show this message."""
         try:

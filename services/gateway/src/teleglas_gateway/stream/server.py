@@ -101,6 +101,7 @@ class StreamServer:
     def open(self, path: str, link: Link, pulse: Pulse, authorization: str | None) -> Session:
         session = Session(self._context, self._wires[path], link, self._monotonic_s())
         self._sessions[session] = pulse
+        self._count()
         session.start(authorization)
         return session
 
@@ -109,6 +110,7 @@ class StreamServer:
         session.gone()
         self._sessions.pop(session, None)
         self._admissions.leave(session)
+        self._count()
 
     async def run(self) -> None:
         """Look after every session once a second until cancelled."""
@@ -139,6 +141,9 @@ class StreamServer:
                 Code.SHUTTING_DOWN, "this gateway stops, another goes on", retry_after_s=wait_s
             )
             session.end(CloseCode.SERVICE_RESTART, problem)
+
+    def _count(self) -> None:
+        self._context.watcher.clients("websocket", len(self._sessions))
 
     async def _recheck_keys(self) -> None:
         now_s = self._monotonic_s()

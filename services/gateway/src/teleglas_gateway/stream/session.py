@@ -99,7 +99,6 @@ class Session:
         self.subscriptions.make_good(skipped)
 
     def overflow(self, undelivered: dict[SubjectKey, int | None]) -> None:
-        self._context.watcher.closed_slow()
         self.end(
             CloseCode.SLOW_READER,
             Problem(Code.SLOW_READER, "more waits for this connection than may"),
@@ -115,6 +114,7 @@ class Session:
         """Say why and where to resume, then close."""
         if not self.is_open:
             return
+        self._context.watcher.closed(problem.code.slug)
         missing = self.outbox.undelivered() if undelivered is None else undelivered
         notice = control_frame(
             {

@@ -143,6 +143,7 @@ class Subscriptions:
             }
             snapshot = held.subject.snapshot(self._wire, self._context.now_ns())
             self._outbox.push_control(control_frame(notice) + snapshot)
+            self._context.watcher.skipped(key.channel)
         self._join_waiting()
 
     def token(self, undelivered: Mapping[SubjectKey, int | None]) -> str | None:
@@ -213,6 +214,7 @@ class Subscriptions:
         if key in self._held:
             self._release(key)
         held = self._held[key] = _Held(self._context.hub.subject(key))
+        self._context.watcher.subscriptions(key.channel, 1)
         return held
 
     def _begin(self, held: _Held, params: Subscribe) -> None:
@@ -243,6 +245,7 @@ class Subscriptions:
 
     def _release(self, key: SubjectKey) -> None:
         held = self._held.pop(key)
+        self._context.watcher.subscriptions(key.channel, -1)
         held.subject.detach(self._wire, self._outbox)
         if held.group is not None:
             held.group.remove(held.subject, self._outbox)

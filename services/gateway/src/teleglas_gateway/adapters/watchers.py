@@ -1,0 +1,67 @@
+"""What the stream server does, as metrics and spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from time import time_ns
+
+from teleglas_common.bus.ports import Record
+from teleglas_common.bus.tracing import consumer_span, is_sampled
+from teleglas_common.telemetry import Metrics
+from teleglas_gateway.channels.base import Channel
+from teleglas_gateway.stream.sequence import Event
+
+__all__ = ["StreamMetrics"]
+
+NS_PER_S = 1_000_000_000
+
+
+class StreamMetrics:
+    """Counts for the hub and for the sessions."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def poison(self, topic: str, cause: str) -> None:
+        self._metrics.counter("teleglas_bus_poison_total", topic, cause).inc()
+
+    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None:
+        topic = channel.topic.name
+        self._metrics.counter("teleglas_bus_records_total", topic).inc()
+        if not deliveries:
+            return
+        self._metrics.counter("teleglas_gateway_messages_total", channel.name).inc(deliveries)
+        encodes = sum(event.encodes for event in events)
+        self._metrics.counter("teleglas_gateway_encodes_total", channel.name).inc(encodes)
+        received_ns = channel.received_ns(events[0].payload)
+        if received_ns:
+            age_s = (time_ns() - received_ns) / NS_PER_S
+            self._metrics.histogram("teleglas_gateway_freshness_seconds", channel.name).observe(
+                age_s
+            )
+
+    def record(self, record: Record) -> AbstractContextManager[None]:
+        """A span under the producer's, where that one is recorded."""
+        if not is_sampled(record):
+            return nullcontext()
+        return consumer_span(f"stream {record.topic}", [record])
+
+    def refused(self, code: str) -> None:
+        self._metrics.counter("teleglas_gateway_refusals_total", code).inc()
+
+    def closed(self, reason: str) -> None:
+        self._metrics.counter("teleglas_gateway_closes_total", reason).inc()
+
+    def resumed(self, recovered: bool, reason: str) -> None:
+        outcome = "recovered" if recovered else reason
+        self._metrics.counter("teleglas_gateway_resumes_total", outcome).inc()
+
+    def skipped(self, channel: str) -> None:
+        self._metrics.counter("teleglas_gateway_skipped_total", channel).inc()
+
+    def clients(self, protocol: str, count: int) -> None:
+        self._metrics.gauge("teleglas_gateway_clients", protocol).set(count)
+
+    def subscriptions(self, channel: str, change: int) -> None:
+        self._metrics.gauge("teleglas_gateway_subscriptions", channel).inc(change)
