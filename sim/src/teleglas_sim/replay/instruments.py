@@ -39,18 +39,17 @@ _PERPETUAL_DELIVERY_MS = 4_133_404_800_000
 def grid(values: Iterable[str]) -> str:
     """The step of a price or size scale that recorded decimal strings lie on, with their decimals.
 
-    With many different values it is their greatest common divisor; with few, which could share a
-    divisor by chance, one unit of the last decimal that is in use.
+    It is one, five or twenty-five units of the last decimal in use: the largest that divides them
+    all. Few values could share a divisor by chance: for them it is one unit.
     """
     texts = {value for value in values if value.strip("0.")}
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
-    mantissas = [int(Decimal(text).scaleb(decimals)) for text in texts]
-    step = gcd(*mantissas) if mantissas else 1
-    if len(texts) < _ENOUGH_VALUES:
-        power = 0
-        while step and step % 10 ** (power + 1) == 0:
-            power += 1
-        step = 10**power
+    divisor = gcd(*(int(Decimal(text).scaleb(decimals)) for text in texts)) or 1
+    power = 1
+    while divisor % (10 * power) == 0:
+        power *= 10
+    fractions = (25, 5) if len(texts) >= _ENOUGH_VALUES else ()
+    step = power * next((f for f in fractions if divisor % (f * power) == 0), 1)
     return f"{Decimal(step).scaleb(-decimals):f}"
 
 
