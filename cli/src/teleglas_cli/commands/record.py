@@ -17,6 +17,7 @@ from teleglas_sim.replay.recorder import Recorder, RecorderOptions
 __all__ = ["record"]
 
 _MEGABYTE = 1 << 20
+_PROGRESS_EVERY_S = 1.0
 
 
 @click.command()
@@ -73,5 +74,8 @@ async def _until_stopped(recorder: Recorder, duration_s: float | None) -> None:
         loop.add_signal_handler(number, recording.cancel)
     if duration_s is not None:
         loop.call_later(duration_s, recording.cancel)
+    while not recording.done():
+        await asyncio.wait({recording}, timeout=_PROGRESS_EVERY_S)
+        click.echo(f"{recorder.frames:,} frames, {recorder.answers} REST answers")
     with suppress(asyncio.CancelledError):
         await recording

@@ -97,6 +97,8 @@ def replay(
 async def _serve(
     captures: list[Path], options: ReplayOptions, *, stop_at_end: bool, as_json: bool
 ) -> None:
+    if not as_json:
+        click.echo("reading the captures …", err=True)
     running = Replay.of(captures, options)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
