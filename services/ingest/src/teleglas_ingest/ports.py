@@ -126,6 +126,7 @@ class Venue(Protocol):
     """The book's snapshot comes in the stream; a resync is a new subscription."""
     contiguous: bool
     """Trade ids count up by one without holes."""
+    open_interest_by_stream: bool
 
     def url(self, path: str) -> str: ...
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from teleglas_ingest.domain.instrument import Instrument, Market
+from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.domain.numbers import Exact
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Gap",
     "GapCause",
     "GapResolution",
-    "Instruments",
     "Liquidation",
     "Print",
     "Side",
@@ -199,10 +198,4 @@ class Gap(Struct, kw_only=True):
     detail: str = ""
 
 
-class Instruments(Struct, gc=False):
-    """Instruments that the venue announced by stream."""
-
-    instruments: tuple[Instrument, ...]
-
-
-Event = Trade | SpentTradeId | BookChange | Ticker | Liquidation | Instruments
+Event = Trade | SpentTradeId | BookChange | Ticker | Liquidation

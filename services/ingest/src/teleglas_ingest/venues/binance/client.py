@@ -41,6 +41,7 @@ class BinanceSpot:
     rule: Continuity = RangeRule()
     book_in_band = False
     contiguous = True
+    open_interest_by_stream = False
 
     def __init__(self, rest: Rest, ws_url: str) -> None:
         self._rest = rest

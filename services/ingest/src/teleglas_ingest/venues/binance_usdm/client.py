@@ -48,6 +48,7 @@ class BinanceUsdm:
     rule: Continuity = JoinRule()
     book_in_band = False
     contiguous = False
+    open_interest_by_stream = False
 
     def __init__(self, rest: Rest, ws_url: str) -> None:
         self._rest = rest

@@ -62,6 +62,7 @@ class Okx:
     rule: Continuity = ChainRule()
     book_in_band = True
     contiguous = True
+    open_interest_by_stream = True
 
     def __init__(self, rest: Rest, ws_url: str) -> None:
         self._rest = rest

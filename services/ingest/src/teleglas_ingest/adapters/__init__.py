@@ -1,0 +1,1 @@
+"""The outside: sockets, REST, the bus, the database."""

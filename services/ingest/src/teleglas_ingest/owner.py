@@ -1,0 +1,162 @@
+"""Who owns a shard runs it: takes the lease, keeps it, and lets go without a hole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+from msgspec import Struct
+
+from teleglas_ingest.ports import Lease, Leases
+
+__all__ = ["Owner", "OwnerPolicy", "Tenure"]
+
+_log = structlog.get_logger(__name__)
+
+
+class OwnerPolicy(Struct, frozen=True, kw_only=True):
+    ttl_s: float = 10.0
+    """Of the lease; renewed three times in it, given up a sixth before its end."""
+
+    @property
+    def renew_every_s(self) -> float:
+        return self.ttl_s / 3
+
+    @property
+    def give_up_after_s(self) -> float:
+        return self.ttl_s * 5 / 6
+
+
+class Tenure(Protocol):
+    """What is done with a shard while it is ours."""
+
+    async def run(self) -> None:
+        """Work until cancelled; ends by itself only to be started anew."""
+
+    async def leave(self) -> None:
+        """After `run`: publish the last words and wait for the bus."""
+
+    def fence(self) -> None:
+        """Publish nothing more: the shard is another's."""
+
+
+class Owner:
+    """Contends for one shard, as long as the process lives."""
+
+    def __init__(
+        self,
+        venue: str,
+        shard: int,
+        name: str,
+        leases: Leases,
+        begin: Callable[[Lease], Awaitable[Tenure]],
+        *,
+        policy: OwnerPolicy,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.venue = venue
+        self.shard = shard
+        self.lease: Lease | None = None
+        self._name = name
+        self._leases = leases
+        self._begin = begin
+        self._policy = policy
+        self._monotonic_s = monotonic_s
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        while not self._stopping.is_set():
+            lease = await self._acquire()
+            if lease is None:
+                await self._pause(self._policy.renew_every_s)
+                continue
+            self.lease = lease
+            _log.info("shard taken", venue=self.venue, shard=self.shard, epoch=lease.epoch)
+            try:
+                await self._serve(lease)
+            finally:
+                self.lease = None
+            await self._pause(0.05)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def _acquire(self) -> Lease | None:
+        try:
+            return await self._leases.acquire(self.venue, self.shard, self._name)
+        except (OSError, TimeoutError) as error:
+            _log.warning("lease store unreachable", venue=self.venue, error=str(error))
+            return None
+
+    async def _serve(self, lease: Lease) -> None:
+        """Begin, work and renew until told to stop, the lease is lost or the work ends."""
+        keeping = asyncio.create_task(self._keep(lease))
+        stopping = asyncio.create_task(self._stopping.wait())
+        beginning = asyncio.ensure_future(self._begin(lease))
+        tenure: Tenure | None = None
+        working: asyncio.Task[None] | None = None
+        try:
+            await asyncio.wait({keeping, stopping, beginning}, return_when=asyncio.FIRST_COMPLETED)
+            if not beginning.done():
+                return
+            tenure = beginning.result()
+            working = asyncio.create_task(tenure.run())
+            await asyncio.wait({keeping, stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost = keeping.done()
+            if lost and tenure is not None:
+                _log.error("shard lost", venue=self.venue, shard=self.shard, epoch=lease.epoch)
+                tenure.fence()
+            await _cancelled([beginning] if tenure is None else [])
+            if working is not None and tenure is not None:
+                failure = await _cancelled([working])
+                if not lost:
+                    await tenure.leave()
+                if failure is not None:
+                    raise failure
+            await _cancelled([keeping, stopping])
+            if not lost:
+                await self._release(lease)
+
+    async def _keep(self, lease: Lease) -> None:
+        """Renew until the lease is lost, or so long unconfirmed that it may be."""
+        confirmed_s = self._monotonic_s()
+        while True:
+            await asyncio.sleep(self._policy.renew_every_s)
+            asked_s = self._monotonic_s()
+            left_s = confirmed_s + self._policy.give_up_after_s - asked_s
+            if left_s <= 0:
+                return
+            try:
+                async with asyncio.timeout(left_s):
+                    if not await self._leases.renew(lease):
+                        return
+                confirmed_s = asked_s
+            except (OSError, TimeoutError) as error:
+                _log.warning("lease not renewed", venue=self.venue, error=str(error))
+
+    async def _release(self, lease: Lease) -> None:
+        try:
+            await self._leases.release(lease)
+        except (OSError, TimeoutError) as error:
+            _log.warning("lease not released: it will expire", venue=self.venue, error=str(error))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[Any]]) -> BaseException | None:
+    """Cancel and wait; the failure of a task that had failed by itself."""
+    failure: BaseException | None = None
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            failure = outcome
+    return failure

@@ -1,0 +1,350 @@
+"""One instrument: its events come in, what is to be published and repaired goes out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from teleglas_ingest.domain.batcher import TradeBatcher
+from teleglas_ingest.domain.book import BookBreak, BookSync, BookUpdate, SyncState
+from teleglas_ingest.domain.continuity import Continuity
+from teleglas_ingest.domain.events import (
+    BookChange,
+    Channel,
+    Gap,
+    GapCause,
+    GapResolution,
+    Liquidation,
+    SpentTradeId,
+    Ticker,
+    Trade,
+)
+from teleglas_ingest.domain.instrument import Market
+from teleglas_ingest.domain.tape import Hole, Seen, TradeTape
+from teleglas_ingest.pipeline.meters import Meters
+from teleglas_ingest.pipeline.outbox import (
+    BookOut,
+    GapOut,
+    LiquidationOut,
+    Outbox,
+    TickerOut,
+    TradesOut,
+)
+
+__all__ = ["FeedPolicy", "MarketFeed", "Repairs", "Tail"]
+
+
+class Tail(Struct, frozen=True):
+    """What the topics already hold of an instrument: where its writer stopped."""
+
+    trade_sequence: int | None = None
+    ts_event: int = 0
+
+
+class FeedPolicy(Struct, frozen=True, kw_only=True):
+    max_batch_trades: int = 512
+    max_batch_age_ns: int = 20_000_000
+    snapshot_every_ns: int = 10_000_000_000
+    """By our clock and by event time, whichever is sooner."""
+    ticker_window_ns: int = 50_000_000
+    """Bid and ask that change faster than this are conflated: the last of a window is published."""
+
+
+class Repairs(Protocol):
+    """Work that needs the venue's REST or a new subscription. Returns at once; runs in order."""
+
+    def backfill(self, feed: MarketFeed, hole: Hole) -> None: ...
+
+    def catch_up(self, feed: MarketFeed) -> None:
+        """Ask the venue for its newest trade and fetch what lies between."""
+
+    def resync(self, feed: MarketFeed) -> None: ...
+
+    def resubscribe(self, feed: MarketFeed, channel: Channel) -> None: ...
+
+
+class MarketFeed:
+    """Everything ingest remembers of one instrument while it owns it."""
+
+    def __init__(
+        self,
+        market: Market,
+        outbox: Outbox,
+        repairs: Repairs,
+        meters: Meters,
+        *,
+        rule: Continuity,
+        in_band: bool,
+        policy: FeedPolicy,
+        tail: Tail,
+        first_book_epoch: int,
+    ) -> None:
+        self.market = market
+        self.tape = TradeTape(tail.trade_sequence, tail.ts_event)
+        self.book = BookSync(rule, first_epoch=first_book_epoch, in_band=in_band)
+        self.sources: dict[Channel, str] = {}
+        self.catching_up = False
+        self.resyncing = False
+        self._outbox = outbox
+        self._repairs = repairs
+        self._meters = meters
+        self._policy = policy
+        self._batcher = TradeBatcher(
+            max_trades=policy.max_batch_trades, max_age_ns=policy.max_batch_age_ns
+        )
+        self._quote: Ticker | None = None
+        self._snapshot_ns = 0
+        self._snapshot_event = 0
+        self._book_gap: Gap | None = None
+        self._hole_cause = GapCause.SEQUENCE_BREAK
+        self._hole_gaps: dict[int, Gap] = {}
+        self._down: dict[Channel, Gap] = {}
+        self._last_seen: dict[Channel, int] = {}
+
+    # --- events ------------------------------------------------------------------------------
+
+    def on_trade(self, trade: Trade, now_ns: int) -> None:
+        seen = self.tape.see(trade.sequence, trade.ts_event, trade.fills)
+        if seen is Seen.REPEAT:
+            return
+        if seen is Seen.HOLE_BEFORE:
+            self._open_hole(self.tape.holes[-1])
+        full = self._batcher.add(trade, now_ns)
+        if full is not None:
+            self._put_trades(full)
+
+    def on_spent(self, spent: SpentTradeId, now_ns: int) -> None:  # noqa: ARG002
+        if self.tape.see(spent.sequence, spent.ts_event) is Seen.HOLE_BEFORE:
+            self._open_hole(self.tape.holes[-1])
+
+    def on_book(self, change: BookChange, now_ns: int, *, standby: bool = False) -> None:
+        updates, broken = self.book.on_change(change, standby=standby)
+        if updates:
+            self._put_book(updates, now_ns)
+        if broken is not None:
+            self._break_book(broken)
+
+    def on_ticker(self, ticker: Ticker, now_ns: int) -> None:  # noqa: ARG002
+        self._recover(Channel.TICKERS, ticker.ts_event, GapResolution.RESYNCED)
+        if ticker.sequence is None:
+            self._outbox.put(TickerOut(ticker, self.sources[Channel.TICKERS]))
+            return
+        waiting = self._quote
+        if waiting is not None and self._window(waiting) != self._window(ticker):
+            self._outbox.put(TickerOut(waiting, self.sources[Channel.TICKERS]))
+        self._quote = ticker
+
+    def on_liquidation(self, liquidation: Liquidation, now_ns: int) -> None:  # noqa: ARG002
+        self._last_seen[Channel.LIQUIDATIONS] = liquidation.ts_event
+        self._outbox.put(LiquidationOut(liquidation, self.sources[Channel.LIQUIDATIONS]))
+
+    def restarted(self, ts_event: int) -> None:
+        """Another process wrote this instrument until `ts_event`: what it missed since is a gap.
+        Trades are asked for by REST; books resync; liquidations cannot be had.
+        """
+        for channel in (Channel.BOOKS, Channel.LIQUIDATIONS):
+            if channel in self.sources:
+                detail = "a new process took over"
+                gap = self._gap(channel, GapCause.RESTART, f"{ts_event}", ts_event, detail)
+                if channel is Channel.BOOKS:
+                    self._book_gap = gap
+                else:
+                    self._down[channel] = gap
+
+    # --- connection --------------------------------------------------------------------------
+
+    def connected(self, channel: Channel, ts_event: int, cause: GapCause) -> None:
+        """The channel's subscription stands (again). `ts_event`: the venue's time or 0."""
+        if channel is Channel.TRADES:
+            if self.tape.last is not None and not self.catching_up:
+                self._hole_cause = cause
+                self.catching_up = True
+                self._repairs.catch_up(self)
+        elif channel is Channel.BOOKS:
+            self.want_book()
+        elif channel is Channel.LIQUIDATIONS:
+            self._recover(channel, ts_event, GapResolution.LOST)
+
+    def disconnected(self, channel: Channel, ts_event: int, cause: GapCause, detail: str) -> None:
+        """The channel's frames stopped at `ts_event`: say so once, whatever comes of it."""
+        if channel is Channel.BOOKS:
+            self._break_book(
+                BookBreak(cause, self.book.ts_event or ts_event, 0, 0, 0, detail), repair=False
+            )
+            return
+        if channel in self._down:
+            return
+        if channel is Channel.TRADES:
+            if self.tape.last is None:
+                return
+            first = self.tape.last + 1
+            gap = self._gap(channel, cause, f"{first}", self.tape.ts_event, detail)
+            gap.first_missing = first
+        else:
+            since = self._last_seen.get(channel, 0) or ts_event
+            gap = self._gap(channel, cause, f"{since}", since, detail)
+        self._down[channel] = gap
+        self._put_gap(gap)
+
+    def want_book(self) -> None:
+        if self.book.state is SyncState.WANTS_SNAPSHOT and not self.resyncing:
+            self.resyncing = True
+            self._repairs.resync(self)
+
+    # --- repairs -----------------------------------------------------------------------------
+
+    def caught_up(self, hole: Hole | None) -> None:
+        """The venue told its newest trade: everything before it is here or in `hole`."""
+        self.catching_up = False
+        if hole is not None:
+            if self._hole_cause is GapCause.SILENCE:
+                self._repairs.resubscribe(self, Channel.TRADES)
+            self._open_hole(hole)
+        down = self._down.pop(Channel.TRADES, None)
+        if down is not None:
+            down.resolution = GapResolution.BACKFILLED
+            down.ts_to = self.tape.ts_event
+            down.last_missing = down.first_missing - 1
+            self._put_gap(down)
+        self._hole_cause = GapCause.SEQUENCE_BREAK
+
+    def close_hole(self, hole: Hole, *, lost: int, detail: str) -> None:
+        """All that could be fetched of a hole is in; `lost` ids cannot be had."""
+        self.tape.close(hole)
+        gap = self._hole_gaps.pop(hole.first, None)
+        if gap is None:
+            return
+        gap.recovered = hole.recovered
+        gap.resolution = GapResolution.LOST if lost else GapResolution.BACKFILLED
+        gap.detail = detail
+        self._meters.backfilled(self.market.venue, hole.recovered)
+        self._meters.lost(self.market.venue, lost)
+        self._put_gap(gap)
+
+    @property
+    def held_at(self) -> int | None:
+        """Event time after which this instrument's trades may still be incomplete."""
+        held = self.tape.held_at
+        if self.catching_up:
+            held = min(held, self.tape.ts_event) if held is not None else self.tape.ts_event
+        return held
+
+    # --- time --------------------------------------------------------------------------------
+
+    def tick(self, now_ns: int, ts_ingest: int) -> None:
+        """Publish what is due. Called some two hundred times a second."""
+        due = self._batcher.due(now_ns)
+        if due is not None:
+            self._put_trades(due)
+        quote = self._quote
+        if quote is not None and ts_ingest - quote.ts_ingest >= self._policy.ticker_window_ns:
+            self._flush_quote()
+        if now_ns - self._snapshot_ns >= self._policy.snapshot_every_ns:
+            self._put_snapshot(now_ns, ts_ingest)
+
+    def flush(self) -> None:
+        """Publish all that is in hand: a progress mark or the end follows."""
+        rest = self._batcher.take()
+        if rest is not None:
+            self._put_trades(rest)
+        self._flush_quote()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _open_hole(self, hole: Hole) -> None:
+        down = self._down.get(Channel.TRADES)
+        cause = self._hole_cause
+        if down is not None and down.first_missing == hole.first:
+            cause = GapCause(down.cause)
+            del self._down[Channel.TRADES]
+        gap = self._gap(Channel.TRADES, cause, f"{hole.first}", hole.ts_from, "")
+        gap.ts_to = hole.ts_to
+        gap.first_missing, gap.last_missing = hole.first, hole.last
+        self._hole_gaps[hole.first] = gap
+        self._meters.gap(self.market.venue, "trades", GapCause(gap.cause).name.lower())
+        self._put_gap(gap)
+        self._repairs.backfill(self, hole)
+        given_up = self.tape.overflow()
+        if given_up is not None:
+            self.close_hole(given_up, lost=given_up.open_ids, detail="too many holes at once")
+
+    def _gap(self, channel: Channel, cause: GapCause, what: str, ts_from: int, detail: str) -> Gap:
+        return Gap(
+            id=f"{self.market.key}:{channel.name.lower()}:{what}",
+            market=self.market,
+            channel=channel,
+            cause=cause,
+            resolution=GapResolution.OPEN,
+            ts_from=ts_from,
+            detail=detail,
+        )
+
+    def _break_book(self, broken: BookBreak, *, repair: bool = True) -> None:
+        was_live = self._book_gap is None and self._snapshot_ns > 0
+        self.book.reset()
+        if was_live:
+            gap = self._gap(
+                Channel.BOOKS, broken.cause, f"{self.book.epoch}", broken.ts_from, broken.detail
+            )
+            gap.first_missing, gap.last_missing = broken.first_missing, broken.last_missing
+            self._book_gap = gap
+            self._meters.gap(self.market.venue, "books", broken.cause.name.lower())
+            self._put_gap(gap)
+        if repair:
+            self.want_book()
+
+    def _put_book(self, updates: list[BookUpdate], now_ns: int) -> None:
+        source = self.sources[Channel.BOOKS]
+        for update in updates:
+            self._outbox.put(BookOut(self.market, update, source))
+            if update.is_snapshot:
+                self._snapshot_ns, self._snapshot_event = now_ns, update.ts_event
+        latest = updates[-1]
+        gap = self._book_gap
+        if gap is not None and self.book.state is SyncState.LIVE:
+            gap.resolution = GapResolution.RESYNCED
+            gap.ts_to = latest.ts_event
+            self._book_gap = None
+            self._meters.resynced(self.market.venue)
+            self._put_gap(gap)
+        if latest.ts_event - self._snapshot_event >= self._policy.snapshot_every_ns:
+            self._put_snapshot(now_ns, latest.ts_ingest)
+
+    def _put_snapshot(self, now_ns: int, ts_ingest: int) -> None:
+        snapshot = self.book.snapshot(ts_ingest)
+        if snapshot is not None:
+            self._snapshot_ns, self._snapshot_event = now_ns, snapshot.ts_event
+            self._outbox.put(BookOut(self.market, snapshot, self.sources[Channel.BOOKS]))
+
+    def _put_trades(self, trades: list[Trade]) -> None:
+        self._outbox.put(TradesOut(self.market, trades, self.sources[Channel.TRADES]))
+
+    def _put_gap(self, gap: Gap) -> None:
+        source = self.sources.get(Channel(gap.channel), "")
+        self._outbox.put(GapOut(_copy(gap), source))
+
+    def _flush_quote(self) -> None:
+        quote, self._quote = self._quote, None
+        if quote is not None:
+            self._outbox.put(TickerOut(quote, self.sources[Channel.TICKERS]))
+
+    def _window(self, ticker: Ticker) -> int:
+        window_ns = self._policy.ticker_window_ns
+        if not window_ns:
+            return ticker.sequence or 0
+        return (ticker.ts_event or ticker.ts_ingest) // window_ns
+
+    def _recover(self, channel: Channel, ts_event: int, resolution: GapResolution) -> None:
+        if ts_event:
+            self._last_seen[channel] = ts_event
+        gap = self._down.pop(channel, None) if self._down else None
+        if gap is not None:
+            gap.resolution = resolution
+            gap.ts_to = ts_event
+            self._put_gap(gap)
+
+
+def _copy(gap: Gap) -> Gap:
+    """Gaps are revised while an older version of them may still wait to be published."""
+    return Gap(**{name: getattr(gap, name) for name in Gap.__struct_fields__})

@@ -1,0 +1,143 @@
+"""What waits to be published: bounded, in order; it says when readers of venues have to pause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from teleglas_ingest.domain.book import BookUpdate
+from teleglas_ingest.domain.events import Channel, Gap, Liquidation, Ticker, Trade
+from teleglas_ingest.domain.instrument import Instrument, Market
+
+__all__ = [
+    "BookOut",
+    "DeadFrame",
+    "GapOut",
+    "InstrumentOut",
+    "LiquidationOut",
+    "Out",
+    "Outbox",
+    "ProgressOut",
+    "TickerOut",
+    "TradesOut",
+]
+
+
+class TradesOut(Struct, gc=False):
+    market: Market
+    trades: list[Trade]
+    source: str
+
+
+class BookOut(Struct, gc=False):
+    market: Market
+    update: BookUpdate
+    source: str
+
+
+class TickerOut(Struct, gc=False):
+    ticker: Ticker
+    source: str
+
+
+class LiquidationOut(Struct, gc=False):
+    liquidation: Liquidation
+    source: str
+
+
+class GapOut(Struct, gc=False):
+    gap: Gap
+    source: str
+
+
+class ProgressOut(Struct, gc=False):
+    """`subject` is any instrument of the partition."""
+
+    venue: str
+    channel: Channel
+    subject: str
+    instruments: tuple[str, ...]
+    source: str
+    ts_event: int
+    retired: bool = False
+
+
+class InstrumentOut(Struct, gc=False):
+    instrument: Instrument
+    version: int
+    ts_effective: int
+
+
+class DeadFrame(Struct, gc=False):
+    """A frame that was refused, whole, for the dead-letter topic of its channel."""
+
+    venue: str
+    channel: Channel
+    subject: str
+    frame: bytes
+    cause: str
+    detail: str
+    source: str
+    ts_ingest: int
+
+
+Out = (
+    TradesOut
+    | BookOut
+    | TickerOut
+    | LiquidationOut
+    | GapOut
+    | ProgressOut
+    | InstrumentOut
+    | DeadFrame
+)
+
+
+class Outbox:
+    """A queue that blocks its readers: they pause at `high` items and resume at `low`. What one
+    callback still brings is all that comes on top; the rest waits in the kernel's buffers.
+    """
+
+    def __init__(self, *, high: int = 20_000, low: int = 5_000) -> None:
+        self._items: deque[Out] = deque()
+        self._high = high
+        self._low = low
+        self._wake = asyncio.Event()
+        self._on_pressure: list[Callable[[bool], None]] = []
+        self.pressed = False
+
+    def on_pressure(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener(True)` when full, `listener(False)` when there is room again."""
+        self._on_pressure.append(listener)
+
+    def put(self, item: Out) -> None:
+        self._items.append(item)
+        if not self._wake.is_set():
+            self._wake.set()
+        if len(self._items) >= self._high and not self.pressed:
+            self._press(True)
+
+    async def take(self, most: int) -> list[Out]:
+        """Wait for items, then return the oldest ones, at most `most`."""
+        while not self._items:
+            self._wake.clear()
+            await self._wake.wait()
+        return self.take_now(most)
+
+    def take_now(self, most: int) -> list[Out]:
+        items = self._items
+        taken = [items.popleft() for _ in range(min(most, len(items)))]
+        if self.pressed and len(items) <= self._low:
+            self._press(False)
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _press(self, pressed: bool) -> None:
+        self.pressed = pressed
+        for listener in self._on_pressure:
+            listener(pressed)
