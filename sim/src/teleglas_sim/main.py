@@ -1,4 +1,4 @@
-"""`python -m teleglas_sim`: prints one JSON line with the URLs, then runs until it is told to stop."""
+"""`python -m teleglas_sim`: one JSON line with the URLs, then it runs until it is told to stop."""
 
 import asyncio
 import json

@@ -20,7 +20,7 @@ class Side(IntEnum):
 
 
 class BookSide:
-    """One side; `keys` holds price times `sign`, ascending, so that the best is the last of both."""
+    """One side; `keys` holds price times `sign`, ascending: the best is the last of both."""
 
     __slots__ = ("changed", "keys", "sign", "sizes")
 

@@ -9,7 +9,7 @@ __all__ = ["OrdinaryFlow"]
 
 # An order copies the side of the one before with this chance; else a slow pressure decides.
 # Set so that signs correlate as in the captures: about 0.45 at lag 1, 0.15 at lag 10.
-COPY_SIDE = 0.33
+COPY_SIDE = 0.25
 PRESSURE_DEVIATION, PRESSURE_MEMORY_ORDERS = 1.15, 20.0
 
 
@@ -37,6 +37,6 @@ class OrdinaryFlow:
         shock = PRESSURE_DEVIATION * (1.0 - kept * kept) ** 0.5
         self._pressure = kept * self._pressure + shock * draws.normal()
         if draws.uniform() >= COPY_SIDE:
-            buy = draws.uniform() < 1.0 / (1.0 + exp(-1.7 * self._pressure))
+            buy = draws.uniform() < 1.0 / (1.0 + exp(-1.4 * self._pressure))
             self._last = Side.BUY if buy else Side.SELL
         return self._last

@@ -12,14 +12,15 @@ LEVELS = 390
 MOST_LEVELS = 400
 # Median notional at the touch in the captures, USD: BTC spot 64,000 to 67,000, USD-M 550,000 to
 # 1,260,000.
-TOUCH_USD, TOUCH_USD_PERPETUAL, TOUCH_SPREAD = 60_000.0, 600_000.0, 1.2
-DEEP_SHARE, DEEP_SHARE_PERPETUAL, DEEP_SPREAD = 0.12, 0.04, 1.5
+TOUCH_USD, TOUCH_USD_PERPETUAL, TOUCH_SPREAD = 25_000.0, 250_000.0, 1.9
+DEEP_SHARE, DEEP_SHARE_PERPETUAL, DEEP_SPREAD = 0.1, 0.08, 1.6
 # Quotes follow the fair price only when it left the spread by this much; between moves they rest.
 SLACK = 0.25e-4
 NEAR_LEVELS = 4
 GAP_GROWTH_LEVELS = 90.0
 GAP_SHARE, WIDEST_GAP_SHARE = 0.04e-4, 1.5e-4
 UPDATE_REACH_LEVELS = 25.0
+TOUCH_UPDATES = 0.4
 
 
 class Makers:
@@ -112,7 +113,7 @@ class Makers:
         """Change, cancel or add one level, the nearer the likelier."""
         draws, book = self._draws, self._book
         side = book.bids if draws.uniform() < 0.5 else book.asks
-        reach = draws.uniform()
+        reach = max(0.0, draws.between(-TOUCH_UPDATES, 1.0))
         depth = min(len(side) - 1, int(UPDATE_REACH_LEVELS * reach / (1.0 - reach)))
         key = side.keys[-1 - depth]
         price = key * side.sign

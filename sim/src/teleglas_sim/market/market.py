@@ -6,7 +6,7 @@ steps; whoever drives it decides when to step.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from math import exp
 
@@ -140,8 +140,12 @@ class Market:
         return events
 
     def skip(self, lost_ms: int) -> None:
-        """Jump over time in which nobody stepped; nothing is made up for it."""
+        """Jump over time in which nobody stepped; what was planned in it comes later instead."""
         self.now_ms += lost_ms
+        self.planter.skip(lost_ms)
+        self._tasks = [
+            (replace(task, ts_ms=task.ts_ms + lost_ms), parent) for task, parent in self._tasks
+        ]
 
     def enqueue(self, parent: ParentOrder, children: Sequence[tuple[int, float]]) -> None:
         """Schedule a parent's children: `(time, share of what is wanted)`."""

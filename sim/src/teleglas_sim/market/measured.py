@@ -92,4 +92,4 @@ class ArrivalShape:
     memory_s: tuple[float, float]
 
 
-ARRIVALS = ArrivalShape(follow=0.25, follow_gap_ms=2.0, excite=(0.38, 0.38), memory_s=(0.08, 1.2))
+ARRIVALS = ArrivalShape(follow=0.2, follow_gap_ms=2.0, excite=(0.47, 0.32), memory_s=(0.04, 1.5))

@@ -74,6 +74,11 @@ class Planter:
             planned.extend(self._start(kind, now_ms, fair))
         return planned
 
+    def skip(self, lost_ms: int) -> None:
+        """Plan for later what fell into lost time."""
+        for kind in self._next_ms:
+            self._next_ms[kind] += lost_ms
+
     def plant(
         self,
         kind: WhaleKind,

@@ -12,7 +12,7 @@ from teleglas_sim.market.draws import Vector
 
 __all__ = ["FairPrices"]
 
-SECOND_DEVIATION = 1.2e-4
+SECOND_DEVIATION = 1.0e-4
 COMMON_SHARE = 0.65
 # Volatility is e to two Ornstein-Uhlenbeck states: deviation and memory in seconds.
 VOLATILITY_STATES = ((0.45, 20.0), (0.35, 600.0))
@@ -77,7 +77,7 @@ class FairPrices:
 
     def activity(self) -> float:
         """How busy the whole market is: follows the common volatility."""
-        return float(np.exp(0.7 * (self._volatility[0, 0] + self._volatility[1, 0])))
+        return float(np.exp(0.5 * (self._volatility[0, 0] + self._volatility[1, 0])))
 
     def push(self, instrument: int, log_move: float, *, lasting: float) -> None:
         """Let a trade's move stay: `lasting` of it for all venues of the asset, the rest here

@@ -10,8 +10,9 @@ __all__ = ["RateKeeper"]
 
 # What the matching makes of the measured tables; the captures have 2.6 to 3.2.
 FILLS_PER_ORDER = 2.7
-MEMORY_S = 10.0
-STRENGTH = 1.0
+MEMORY_S = 5.0
+# Counts of a slow market are mostly noise: the correction is gentle there.
+NOISY_ORDERS_PER_S = 200.0
 BOUNDS = (0.3, 3.0)
 
 
@@ -24,6 +25,7 @@ class RateKeeper:
         weights = np.asarray([spec.activity for spec in specs])
         self.target = trades_per_s
         self.orders_per_s = weights / weights.sum() * (trades_per_s / FILLS_PER_ORDER)
+        self._strength = 1.0 / (1.0 + NOISY_ORDERS_PER_S * FILLS_PER_ORDER / trades_per_s)
         self._mean = trades_per_s
         self._scale = 1.0
 
@@ -32,6 +34,6 @@ class RateKeeper:
         weight = step_s / MEMORY_S
         self._mean += weight * (trades / step_s - self._mean)
         drift = (self.target - self._mean) / self.target
-        self._scale *= 1.0 + STRENGTH * weight * drift
+        self._scale *= 1.0 + self._strength * weight * drift
         self._scale = min(max(self._scale, BOUNDS[0]), BOUNDS[1])
         return self._scale
