@@ -20,7 +20,8 @@ _tracer = trace.get_tracer("teleglas.bus")
 def is_sampled(record: Record) -> bool:
     """Whether the producer's span is recorded, so that a span here has something to stand on."""
     value = header(record.headers, TRACEPARENT)
-    return value is not None and value.endswith(b"1") and span_context(value) is not None
+    context = None if value is None else span_context(value)
+    return context is not None and context.trace_flags.sampled
 
 
 def span_context(traceparent: bytes) -> SpanContext | None:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from teleglas_common.bus.kafka.calls import bounded, release
-from teleglas_common.bus.kafka.lane import Lane
+from teleglas_common.bus.kafka.lane import Lane, LaneBatch
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.memory_log import Signal
 from teleglas_common.bus.ports import Outgoing, PublishError
@@ -31,6 +31,8 @@ class KafkaPublisher:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._max_in_flight_bytes = settings.max_in_flight_bytes
+        self._batch_bytes = settings.batch_bytes
         self._producer: AIOKafkaProducer | None = None
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._idle: set[Lane] = set()
@@ -61,21 +63,23 @@ class KafkaPublisher:
         if self._error is not None or self._stopped:
             self._refuse()
         size = record.size_bytes
-        limit = self._settings.max_in_flight_bytes
-        if self.in_flight_bytes and self.in_flight_bytes + size > limit:
+        if self.in_flight_bytes and self.in_flight_bytes + size > self._max_in_flight_bytes:
             await self._wait_for_room(size)
         lane = self._lanes.get((record.topic, record.partition))
         if lane is None:
-            lane = self._lanes[record.topic, record.partition] = Lane(
-                record.topic, record.partition
-            )
-        lane.waiting.append(record)
+            lane = Lane(record.topic, record.partition)
+            self._lanes[record.topic, record.partition] = lane
+        lane.waiting.append((record, size))
+        lane.waiting_bytes += size
         lane.taken += 1
         self.in_flight_bytes += size
         self._idle.add(lane)
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._settings.linger_s, self._linger_is_over)
+        if lane.waiting_bytes >= self._batch_bytes and lane.outstanding < _MAX_OUTSTANDING:
+            self._send_batch(lane)
+            await asyncio.sleep(0)
 
     async def flush(self) -> None:
         self._pump()
@@ -105,8 +109,7 @@ class KafkaPublisher:
 
     async def _wait_for_room(self, size: int) -> None:
         self._pump()
-        limit = self._settings.max_in_flight_bytes
-        while self.in_flight_bytes and self.in_flight_bytes + size > limit:
+        while self.in_flight_bytes and self.in_flight_bytes + size > self._max_in_flight_bytes:
             await self._delivered.wait(self._settings.delivery_timeout_s)
             if self._error is not None or self._stopped:
                 self._refuse()
@@ -121,24 +124,24 @@ class KafkaPublisher:
             self._send_batch(lane)
 
     def _send_batch(self, lane: Lane) -> None:
-        if self._producer is None or self._error is not None:
+        if self._producer is None or self._error is not None or not lane.waiting:
             return
-        batch = self._producer.create_batch()
+        batch = LaneBatch(self._batch_bytes)
         try:
-            count, size = lane.fill(batch, time.time_ns() // 1_000_000)
+            size = batch.fill(lane.waiting, time.time_ns() // 1_000_000)
         except (TypeError, ValueError, AttributeError) as error:
-            self._fail(PublishError(f"expected a record, was {lane.waiting[0]!r}: {error}"))
+            self._fail(PublishError(f"expected a record, was {lane.waiting[0][0]!r}: {error}"))
             return
+        lane.waiting_bytes -= size
         if not lane.waiting:
             self._idle.discard(lane)
-        if not count:
-            return
         lane.outstanding += 1
-        delivery = asyncio.create_task(self._deliver(lane, batch, count, size))
+        delivery = asyncio.create_task(self._deliver(lane, batch, size))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._deliveries.discard)
 
-    async def _deliver(self, lane: Lane, batch: Any, count: int, size: int) -> None:
+    async def _deliver(self, lane: Lane, batch: LaneBatch, size: int) -> None:
+        count = batch.count
         what = f"{count} records to {lane.topic}/{lane.partition}"
         try:
             async with asyncio.timeout(self._settings.delivery_timeout_s):
@@ -158,7 +161,7 @@ class KafkaPublisher:
                 self._send_batch(lane)
             self._delivered.notify()
 
-    async def _hand_over(self, lane: Lane, batch: Any) -> asyncio.Future[Any]:
+    async def _hand_over(self, lane: Lane, batch: LaneBatch) -> asyncio.Future[Any]:
         """Give a batch to aiokafka; while no broker answers, again and again."""
         while self._producer is not None:
             with contextlib.suppress(KafkaTimeoutError):
