@@ -1,0 +1,159 @@
+"""`teleglas up`: the whole product with one command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from teleglas_cli.running import state_dir
+from teleglas_cli.stack.process import ProcessError
+from teleglas_cli.up.first_candle import first_candle
+from teleglas_cli.up.live import Flow, welcome
+from teleglas_cli.up.options import Options, Source
+from teleglas_cli.up.product import Product
+from teleglas_cli.up.progress import Progress
+from teleglas_cli.up.summary import Summary, summarise
+from teleglas_cli.up.usage import Usage
+from teleglas_cli.up.venues import capture_drained
+
+__all__ = ["up"]
+
+TICK_S = 1.0
+QUIET_TICKS = 5
+
+
+@click.command()
+@click.option("--live", is_flag=True, help="Connect to the real venues instead of the simulator.")
+@click.option(
+    "--capture",
+    "captures",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Replay this capture instead; may be given several times.",
+)
+@click.option("--speed", default="max", show_default=True, help="Of a capture: a factor, or max.")
+@click.option("--seed", default=7, show_default=True, help="Of the simulator.")
+@click.option("--rate", default=200, show_default=True, help="Simulated trades a second, in all.")
+@click.option("--for", "for_s", default=0.0, help="Stop after so many seconds.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Write what happened as JSON.")
+@click.option("--port", default=8080, show_default=True, help="The gateway's, if it is free.")
+@click.option("--otlp", default="", help="OTLP endpoint that gets the traces, host:port or URL.")
+def up(
+    live: bool,
+    captures: tuple[Path, ...],
+    speed: str,
+    seed: int,
+    rate: int,
+    for_s: float,
+    summary: Path | None,
+    port: int,
+    otlp: str,
+) -> None:
+    """Run the whole product on this machine until Ctrl-C.
+
+    With --capture and --summary it ends by itself when the capture is drained.
+    """
+    if live and captures:
+        raise click.UsageError("expected --live or --capture, were both")
+    source = Source.LIVE if live else Source.CAPTURE if captures else Source.SIMULATOR
+    options = Options(
+        state_dir=state_dir() / source.value,
+        source=source,
+        captures=captures,
+        speed=speed,
+        seed=seed,
+        rate=rate,
+        for_s=for_s,
+        summary=summary,
+        gateway_port=port,
+        otlp_endpoint=otlp,
+    )
+    raise SystemExit(asyncio.run(_Run(options).main()))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run from start to summary."""
+
+    options: Options
+    progress: Progress = field(default_factory=Progress)
+    summary: Summary = field(default_factory=Summary)
+    usage: Usage = field(default_factory=Usage)
+    began_s: float = field(default_factory=time.monotonic)
+
+    async def main(self) -> int:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        product = Product(self.options, self.progress.step)
+        try:
+            await _unless(stopped, product.start())
+            if not stopped.is_set():
+                await self._watch(product, stopped)
+        except (ProcessError, OSError) as error:
+            self.summary.errors.append(str(error))
+            self.progress.step(f"could not start: {error}")
+        self.progress.step("draining ...")
+        await product.stop()
+        self.progress.step("stopped")
+        self.summary.errors += product.errors
+        if self.options.summary is not None:
+            self.summary.write(self.options.summary)
+        return 1 if self.summary.errors else 0
+
+    async def _watch(self, product: Product, stopped: asyncio.Event) -> None:
+        candle = asyncio.create_task(self._first_candle(product))
+        self.progress.step(welcome(product.running, time.monotonic() - self.began_s))
+        flow = Flow(product.bus)
+        quiet = 0
+        while not stopped.is_set() and quiet < QUIET_TICKS:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), TICK_S)
+            await asyncio.to_thread(self.usage.sample, list(product.everything()))
+            line = await flow.line()
+            self.progress.live(f"{line}  memory {sum(self.usage.now_mb.values()):.0f} MB")
+            if self._over():
+                break
+            if self._ends_with_capture and await capture_drained(product.venues):
+                quiet = 0 if flow.moved else quiet + 1
+        candle.cancel()
+        self.summary.peak_rss_mb = round(self.usage.peak_total_mb, 1)
+        self.summary.peak_rss_mb_by_process = dict(self.usage.rounded())
+        if self.options.summary is not None:
+            self.progress.step("counting what the topics hold ...")
+            await product.processes["ingest"].stop()
+            await summarise(product.bus, self.summary)
+
+    @property
+    def _ends_with_capture(self) -> bool:
+        return self.options.source is Source.CAPTURE and self.options.summary is not None
+
+    def _over(self) -> bool:
+        return bool(self.options.for_s) and time.monotonic() - self.began_s >= self.options.for_s
+
+    async def _first_candle(self, product: Product) -> None:
+        moment = await first_candle(product.running, *product.sample_market)
+        self.summary.first_stream_candle_s = round(moment - self.began_s, 2)
+        self.progress.step(
+            f"first candle on the stream after {self.summary.first_stream_candle_s:.1f} s"
+        )
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Do the work, or leave it when the user wants to stop."""
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not working.done():
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working

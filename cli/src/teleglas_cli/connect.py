@@ -1,0 +1,25 @@
+"""Connections of the command line: what the environment names, else the running local stack."""
+
+from __future__ import annotations
+
+import os
+
+from teleglas_cli.running import Running
+from teleglas_common.bus.ports import Bus
+from teleglas_common.kafka import create_bus
+from teleglas_common.settings import KafkaSection, ServiceSettings, read
+
+__all__ = ["bus"]
+
+
+class _Environment(ServiceSettings):
+    kafka: KafkaSection
+
+
+def bus() -> Bus:
+    """The bus of TELEGLAS_KAFKA__*, else of the running stack."""
+    if "TELEGLAS_KAFKA__BOOTSTRAP" in os.environ:
+        section = read(_Environment).kafka
+    else:
+        section = KafkaSection(bootstrap=Running.read().kafka_bootstrap)
+    return create_bus(section, "teleglas-cli")

@@ -1,0 +1,76 @@
+"""Which markets ingest follows: all that a local venue lists, or its defaults when live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from teleglas_cli.up.options import Options, Source
+from teleglas_cli.up.venues import VenueUrls
+
+__all__ = ["LIVE_MARKET", "ingest_environment", "listed_markets"]
+
+TIMEOUT_S = 10.0
+LIVE_MARKET = ("binance", "BTC-USDT")
+
+LISTINGS = {
+    "binance": ("/api/v3/exchangeInfo",),
+    "binance-usdm": ("/fapi/v1/exchangeInfo",),
+    "okx": (
+        "/api/v5/public/instruments?instType=SPOT",
+        "/api/v5/public/instruments?instType=SWAP",
+    ),
+}
+
+
+async def listed_markets(urls: VenueUrls) -> dict[str, list[str]]:
+    """Canonical symbols by venue, as the local venues' own REST lists them."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    found: dict[str, list[str]] = {}
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        for venue, addresses in urls.items():
+            names: list[str] = []
+            for path in LISTINGS[venue]:
+                async with session.get(addresses["rest"] + path) as response:
+                    names += _symbols(venue, await response.json())
+            found[venue] = sorted(set(names))
+    return found
+
+
+def _symbols(venue: str, listing: Mapping[str, Any]) -> list[str]:
+    if venue == "okx":
+        names = [entry["instId"] for entry in listing.get("data", ())]
+        return [
+            name.replace("-SWAP", "-PERP")
+            for name in names
+            if name.count("-") == 1 or name.endswith("-SWAP")
+        ]
+    pairs = [
+        (f"{entry['baseAsset']}-{entry['quoteAsset']}", entry.get("contractType", ""))
+        for entry in listing.get("symbols", ())
+    ]
+    if venue == "binance":
+        return [name for name, _ in pairs]
+    return [f"{name}-PERP" for name, contract in pairs if contract == "PERPETUAL"]
+
+
+async def ingest_environment(
+    options: Options, urls: VenueUrls
+) -> tuple[dict[str, str], tuple[str, str]]:
+    """Settings of ingest, and one market of theirs that a first look can be at."""
+    if options.source is Source.LIVE:
+        return {}, LIVE_MARKET
+    markets = await listed_markets(urls)
+    env: dict[str, str] = {}
+    for venue in LISTINGS:
+        prefix = f"TELEGLAS_{venue.replace('-', '_').upper()}"
+        env[f"{prefix}__SYMBOLS"] = ",".join(markets.get(venue, ()))
+        if venue in urls:
+            env[f"{prefix}__WS_URL"] = urls[venue]["ws"]
+            env[f"{prefix}__REST_URL"] = urls[venue]["rest"]
+    sample = next((venue, names[0]) for venue, names in markets.items() if names)
+    if "BTC-USDT" in markets.get("binance", ()):
+        sample = LIVE_MARKET
+    return env, sample

@@ -1,0 +1,181 @@
+"""The whole product on this machine: started in order, supervised, stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from teleglas_cli.running import Running
+from teleglas_cli.stack.jars import JarProgress
+from teleglas_cli.stack.local import LocalStack
+from teleglas_cli.stack.process import ManagedProcess, ProcessError, ProcessReport, Supervisor
+from teleglas_cli.up.ingest_plan import LIVE_MARKET, ingest_environment
+from teleglas_cli.up.options import Options, Source
+from teleglas_cli.up.services import Layout, environment, plan, service_process
+from teleglas_cli.up.venues import VenueUrls, source_process, venue_urls
+from teleglas_common.bus.ports import Bus
+from teleglas_common.kafka import create_bus
+from teleglas_common.settings import KafkaSection
+from teleglas_contracts import topics
+
+__all__ = ["SERVICES", "Product"]
+
+Say = Callable[[str], None]
+
+SERVICES = ("market-data", "gateway", "ingest")
+STOP_GRACE_S = 20.0
+KEY_TIMEOUT_S = 30.0
+
+
+class Product:
+    """One running product. `processes` are its own parts by name, `stack` what they stand on."""
+
+    def __init__(self, options: Options, say: Say) -> None:
+        self.options = options
+        self.layout: Layout = plan(options.gateway_port)
+        self.stack = LocalStack(options.state_dir, progress=_download(say))
+        self.processes: dict[str, ManagedProcess] = {}
+        self.errors: list[str] = []
+        self.venues: VenueUrls = {}
+        self.sample_market = LIVE_MARKET
+        self._say = say
+        self._logs = options.state_dir / "logs"
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def bus(self) -> Bus:
+        """The product's Kafka."""
+        return create_bus(KafkaSection(bootstrap=self.stack.kafka_bootstrap), "teleglas-up")
+
+    @property
+    def running(self) -> Running:
+        """Its addresses, for other commands."""
+        return Running(
+            pid=os.getpid(),
+            kafka_bootstrap=self.stack.kafka_bootstrap,
+            postgres_dsn=self.stack.postgres_dsn,
+            redis_url=self.stack.redis_url,
+            gateway_url=self.layout.gateway_url,
+            market_data_grpc=self.layout.market_data_target,
+            demo_key_file=str(self._key_file),
+            services=dict(self.layout.http),
+            venues={name: urls["rest"] for name, urls in self.venues.items()},
+        )
+
+    @property
+    def _key_file(self) -> Path:
+        return self.options.state_dir / "demo.key"
+
+    def everything(self) -> Iterator[ManagedProcess]:
+        """Every child process, the servers included."""
+        for server in self.stack.servers:
+            if server.process is not None:
+                yield server.process
+        yield from self.processes.values()
+
+    async def start(self) -> None:
+        """Bring everything up; on failure nothing is left behind."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        folder = self.options.state_dir
+        if self.options.source is not Source.LIVE:
+            # A simulated or replayed market begins anew: ids of its trades repeat those of the
+            # run before, and would count as known.
+            shutil.rmtree(folder, ignore_errors=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self._say("starting Apache Kafka, PostgreSQL and Valkey ...")
+        source = source_process(self.options, environment_of_source(), self._logs)
+        await asyncio.gather(self.stack.start(), self._start_source(source))
+        await self.bus.create(topics.ALL)
+        self._say(f"{len(topics.ALL)} topics are there; starting {', '.join(SERVICES)} ...")
+        feeds, self.sample_market = await ingest_environment(self.options, self.venues)
+        env = environment(
+            self.stack.addresses,
+            self.options.otlp_endpoint,
+            {
+                "TELEGLAS_PRINCIPAL_SECRET": secrets.token_hex(32),
+                "TELEGLAS_MARKET_DATA__TARGET": self.layout.market_data_target,
+                **feeds,
+                **dict(self.options.extra_env),
+            },
+        )
+        for name in SERVICES:
+            self.processes[name] = service_process(name, env, self.layout, self._logs)
+        await asyncio.gather(
+            *(self.processes[name].start() for name in SERVICES), self._demo_key(env)
+        )
+        for process in self.everything():
+            supervisor = Supervisor(process, self._reported)
+            self._tasks.append(asyncio.create_task(supervisor.run(), name=process.name))
+        self.running.write(folder.parent)
+
+    async def _start_source(self, source: ManagedProcess | None) -> None:
+        if source is not None:
+            self.processes["venues"] = source
+            await source.start()
+            self.venues = await venue_urls(self._logs)
+
+    async def _demo_key(self, env: dict[str, str]) -> None:
+        if self._key_file.exists():
+            return
+        argv = ["-m", "teleglas_gateway.keys", "create", "--name", "demo"]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, env=env, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), KEY_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            raise ProcessError("expected a demo key within 30 s, the gateway made none") from None
+        if process.returncode != 0:
+            raise ProcessError(f"expected a demo key, making it ended with {process.returncode}")
+        self._key_file.touch(mode=0o600)
+        self._key_file.write_bytes(out)
+
+    def _reported(self, report: ProcessReport) -> None:
+        text = f"{report.name} {report.event.replace('_', ' ')}: {report.detail}"
+        self._say(text)
+        if report.event != "restarted":
+            self.errors.append(text)
+
+    async def stop(self) -> None:
+        """Drain: first what brings data in, then what works on it, then what it stands on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        (self.options.state_dir.parent / "running.json").unlink(missing_ok=True)
+        for name in ("ingest", "venues", "market-data", "gateway"):
+            process = self.processes.get(name)
+            if process is not None:
+                await process.stop(STOP_GRACE_S)
+        with contextlib.suppress(ProcessError):
+            await self.stack.stop()
+
+
+def environment_of_source() -> dict[str, str]:
+    """The simulator and the replay need nothing of ours."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def _download(say: Say) -> Callable[[JarProgress], None]:
+    def tell(step: JarProgress) -> None:
+        if step.done_jars in (0, step.total_jars):
+            say(
+                f"Apache Kafka: {step.done_jars} of {step.total_jars} jars, "
+                f"{step.done_bytes / 1e6:.0f} of {step.total_bytes / 1e6:.0f} MB"
+            )
+
+    return tell
