@@ -9,7 +9,14 @@ from pydantic import Field, model_validator
 from teleglas_common.settings import KafkaSection, PostgresSection, Section, ServiceSettings
 from teleglas_ingest.domain.events import Channel
 
-__all__ = ["IngestSection", "Settings", "VenueSection"]
+__all__ = [
+    "BinanceSection",
+    "BinanceUsdmSection",
+    "IngestSection",
+    "OkxSection",
+    "Settings",
+    "VenueSection",
+]
 
 Seconds = Annotated[float, Field(gt=0)]
 CHANNELS = {channel.name.lower(): channel for channel in Channel}
