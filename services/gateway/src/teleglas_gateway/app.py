@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from teleglas_common.bus.kafka.connect import connect
 from teleglas_common.bus.ports import Bus
 from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_client import create_channel
 from teleglas_common.health import Health
+from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate
 from teleglas_common.principal import Signer
@@ -163,7 +163,7 @@ class GatewayApp:
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
         self.gateway = Gateway(
-            settings, bus or connect(settings.kafka, "teleglas-gateway"), self.health
+            settings, bus or create_bus(settings.kafka, "teleglas-gateway"), self.health
         )
         self.components: Sequence[Component] = (self.gateway,)
 

@@ -1,0 +1,150 @@
+"""A gateway over an in-memory bus, with real sockets and fakes behind the ports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+
+from teleglas_common.bus.memory import MemoryBus
+from teleglas_common.settings import HttpSection
+from teleglas_common.telemetry import Metrics
+from teleglas_contracts.topics import MARKET_INSTRUMENTS_V1
+from teleglas_gateway.access import KeyAccess
+from teleglas_gateway.adapters.watchers import StreamMetrics
+from teleglas_gateway.channels import CHANNELS
+from teleglas_gateway.domain.authorize import ScopeAuthorizer
+from teleglas_gateway.domain.symbols import Catalogue
+from teleglas_gateway.rest.http import HttpServer
+from teleglas_gateway.stream.assembly import Streams
+from teleglas_gateway.stream.context import StreamSettings
+from teleglas_gateway.stream.protocol import stream_protocol
+from teleglas_gateway.testing import (
+    MemoryKeys,
+    MemoryTickets,
+    instrument,
+    key_record,
+    list_instruments,
+)
+
+KEY = "tg_" + "A" * 8 + "_" + "b" * 40
+
+
+@dataclass
+class Edge:
+    """A running stream server and what stands behind it."""
+
+    bus: MemoryBus
+    streams: Streams
+    http: HttpServer
+    keys: MemoryKeys
+    tickets: MemoryTickets
+    metrics: Metrics
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.http.port}"
+
+    @asynccontextmanager
+    async def client(
+        self, path: str = "/v1/stream", *, key: str | None = KEY, **options: Any
+    ) -> AsyncIterator[Client]:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        async with connect(
+            self.url + path, additional_headers=headers, compression=None, **options
+        ) as socket:
+            yield Client(socket)
+
+
+class Client:
+    """Sends commands and reads messages as JSON; heartbeats are left out."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, method: str, req_id: object = 1, **params: Any) -> None:
+        await self.socket.send(json.dumps({"method": method, "params": params, "req_id": req_id}))
+
+    async def send_until_closed(self, text: str) -> None:
+        await self.socket.send(text)
+        while True:
+            await self.hear()
+
+    async def hear(self, *types: str) -> dict[str, Any]:
+        """The next message, or the next of these types."""
+        while True:
+            message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            if (types and message["type"] in types) or (
+                not types and message["type"] not in ("heartbeat", "authenticated")
+            ):
+                return message
+
+
+async def make_bus() -> MemoryBus:
+    bus = MemoryBus()
+    await bus.create([MARKET_INSTRUMENTS_V1, *(c.topic for c in CHANNELS)])
+    await list_instruments(
+        bus,
+        instrument("binance", "BTC-USDT"),
+        instrument("okx", "BTC-USDT"),
+        instrument("binance", "ETH-USDT"),
+        instrument("binance", "SOL-USDC"),
+    )
+    return bus
+
+
+@asynccontextmanager
+async def run_edge(bus: MemoryBus, settings: StreamSettings) -> AsyncIterator[Edge]:
+    keys, tickets, metrics = MemoryKeys(), MemoryTickets(), Metrics()
+    await keys.add(key_record(KEY))
+    streams = await Streams.start(
+        bus,
+        Catalogue("USDT"),
+        KeyAccess(keys, tickets),
+        ScopeAuthorizer(),
+        keys,
+        settings,
+        StreamMetrics(metrics),
+    )
+    http = HttpServer(HttpSection(), FastAPI(), stream_protocol(streams.server))
+    await http.start()
+    running = asyncio.create_task(streams.run())
+    try:
+        yield Edge(bus, streams, http, keys, tickets, metrics)
+        assert not running.done(), "the streams broke"
+    finally:
+        streams.server.say_goodbye()
+        await http.stop()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await streams.stop()
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    return await make_bus()
+
+
+@pytest.fixture
+def stream_settings() -> StreamSettings:
+    return StreamSettings(heartbeat_s=0.05, close_grace_s=0.5)
+
+
+@pytest.fixture
+async def edge(bus: MemoryBus, stream_settings: StreamSettings) -> AsyncIterator[Edge]:
+    async with run_edge(bus, stream_settings) as running:
+        yield running
+
+
+@pytest.fixture
+def edge_with(bus: MemoryBus) -> Callable[[StreamSettings], AbstractAsyncContextManager[Edge]]:
+    """Another stream server on the same log, with settings of the test's own."""
+    return lambda settings: run_edge(bus, settings)
