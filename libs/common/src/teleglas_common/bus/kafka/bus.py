@@ -36,7 +36,8 @@ class KafkaBus:
 
     async def create(self, topics: Sequence[Topic]) -> Mapping[str, str]:
         twins = [twin(topic) for topic in topics if topic.dead_letter is not None]
-        created = await self._admin.create([CONTROL_TOPICS_V1, *topics, *twins])
+        wanted = dict.fromkeys([CONTROL_TOPICS_V1, *topics, *twins])
+        created = await self._admin.create(list(wanted))
         publisher = self.publisher()
         await publisher.start()
         try:
