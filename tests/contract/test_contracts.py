@@ -34,7 +34,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["generate_contracts", "topic_docs"])
+@pytest.mark.parametrize("name", ["generate_contracts", "topic_docs", "reference_docs"])
 def test_generated_files_are_fresh(name: str) -> None:
     """What is generated from proto/ is what stands in the repository."""
     command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--check"]
@@ -120,10 +120,10 @@ def test_routes_of_a_service_are_in_the_manifests(service: str) -> None:
     name = path.relative_to(path.parents[1]).with_suffix("").as_posix().replace("/", ".")
     routes = importlib.import_module(name)
     live = [topic for topic in topics.ALL if set(topic.producers) & {*ROUTES, "topics"}]
-    assert {topic.name for topic in routes.READS} == {
+    assert {route.topic.name for route in routes.ROUTES} == {
         topic.name for topic in live if service in topic.consumers
     }
-    assert {topic.name for topic in routes.WRITES} == {
+    assert {topic.name for topic in routes.PUBLISHES} == {
         topic.name for topic in live if service in topic.producers
     }
 
