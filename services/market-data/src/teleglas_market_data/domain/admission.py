@@ -34,6 +34,11 @@ class Admission:
                 unsure.append(row)
         return fresh, unsure
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether holes came, went or were given up."""
+        return any(seen.changes or seen.forgotten for seen in self.ranges.values())
+
     def holes(self) -> list[Hole]:
         """Every run of ids that is missing now."""
         return [hole for seen in self.ranges.values() for hole in seen.holes()]

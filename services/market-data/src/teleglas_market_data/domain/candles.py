@@ -135,6 +135,28 @@ class InstrumentCandles:
             level.frontier = frontier
         return closed
 
+    @property
+    def has_late(self) -> bool:
+        """Whether something waits for `lateness.plan`."""
+        return bool(self.late) or self.admission.has_changes
+
+    def refine(self, price_exponent: int, size_exponent: int) -> None:
+        """Go over to the finer of two exponents; the first ones are taken as they are."""
+        known = any(level.bars or level.carry is not None for level in self.levels)
+        if not known:
+            self.price_exponent, self.size_exponent = price_exponent, size_exponent
+            return
+        price_exponent = min(price_exponent, self.price_exponent)
+        size_exponent = min(size_exponent, self.size_exponent)
+        prices = 10 ** (self.price_exponent - price_exponent)
+        sizes = 10 ** (self.size_exponent - size_exponent)
+        self.price_exponent, self.size_exponent = price_exponent, size_exponent
+        for level in self.levels:
+            for bar in level.bars.values():
+                bar.rescale(prices, sizes)
+            if level.carry is not None:
+                level.carry *= prices
+
     def forming(self, at: int) -> Bar | None:
         """The newest bar of a level as its trades stand now, though it may still change."""
         newest: Bar | None = None

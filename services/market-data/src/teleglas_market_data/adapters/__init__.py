@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis and gRPC around the domain."""

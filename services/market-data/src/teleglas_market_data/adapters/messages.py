@@ -1,0 +1,120 @@
+"""Between the domain's values and the messages on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from teleglas.market.v1.candle_pb2 import Candle, Component
+from teleglas.market.v1.trade_pb2 import TradeBatch
+from teleglas_common.bus.ports import PoisonError
+from teleglas_market_data.domain.intervals import INTERVALS
+from teleglas_market_data.domain.trades import TradeRow
+from teleglas_market_data.ports import StoredCandle
+
+__all__ = ["candle_id", "candle_key", "candle_message", "trade_rows"]
+
+INT64_MAX = (1 << 63) - 1
+MAX_EXPONENT = 30
+
+
+def trade_rows(batch: TradeBatch) -> Sequence[TradeRow]:
+    """Rows of a batch. Raises PoisonError when a value is impossible."""
+    _check_header(batch)
+    rows: list[TradeRow] = [
+        (
+            t.id, t.sequence, t.kind, t.side, t.price, t.size, t.contracts, t.ts_event, t.ts_basis,
+            t.ts_ingest, t.print, t.backfilled,
+        )
+        for t in batch.trades
+    ]  # fmt: skip
+    for row in rows:
+        if row[4] <= 0 or row[5] <= 0 or row[7] <= 0:
+            raise PoisonError(
+                "impossible_trade",
+                f"expected price, size and ts_event above 0, were {row[4]}, {row[5]}, {row[7]}"
+                f" ({batch.venue} {batch.instrument} trade {row[0]!r})",
+            )
+    return rows
+
+
+def _check_header(batch: TradeBatch) -> None:
+    if not batch.venue or not batch.instrument or not batch.trades:
+        raise PoisonError(
+            "incomplete_batch",
+            f"expected a venue, an instrument and trades, were {batch.venue!r},"
+            f" {batch.instrument!r} and {len(batch.trades)}",
+        )
+    for exponent in (batch.price_exponent, batch.size_exponent, batch.contracts_exponent):
+        if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+            raise PoisonError(
+                "impossible_exponent",
+                f"expected an exponent within ±{MAX_EXPONENT}, was {exponent}"
+                f" ({batch.venue} {batch.instrument})",
+            )
+
+
+def candle_key(candle: StoredCandle) -> str:
+    """The record key: venue:instrument:interval."""
+    return f"{candle.venue}:{candle.instrument}:{INTERVALS[candle.level].name}"
+
+
+def candle_id(candle: StoredCandle) -> str:
+    """The event id: the same for every revision and in every replay."""
+    return f"{candle_key(candle)}:{candle.bar.ts_open}"
+
+
+def candle_message(candle: StoredCandle, *, is_closed: bool = True) -> Candle:
+    """The candle on the wire."""
+    bar, interval = candle.bar, INTERVALS[candle.level]
+    shift = _shift(max(bar.quote, bar.buy_quote))
+    return Candle(
+        venue=candle.venue,
+        instrument=candle.instrument,
+        interval=interval.name,
+        ts_open=bar.ts_open,
+        ts_close=bar.ts_open + interval.length_ns,
+        price_exponent=candle.price_exponent,
+        size_exponent=candle.size_exponent,
+        quote_exponent=candle.price_exponent + candle.size_exponent + shift,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+        quote_volume=_shifted(bar.quote, shift),
+        taker_buy_volume=bar.buy_volume,
+        taker_buy_quote_volume=_shifted(bar.buy_quote, shift),
+        trades=bar.trades,
+        is_closed=is_closed,
+        revision=bar.revision,
+        completeness=_completeness(candle, interval.length_ns),
+        missing_trades=max(bar.missing, 0),
+        definition_version=candle.definition_version,
+        components=[
+            Component(venue=venue, instrument=instrument, trades=trades, fresh=fresh)
+            for venue, instrument, trades, fresh in candle.components
+        ],
+        ts_ingest=bar.ts_ingest,
+    )
+
+
+def _completeness(candle: StoredCandle, length_ns: int) -> float:
+    bar = candle.bar
+    if candle.contiguous:
+        total = bar.trades + bar.missing
+        return bar.trades / total if bar.missing > 0 else 1.0
+    return 1.0 - min(max(bar.lost_ns, 0), length_ns) / length_ns
+
+
+def _shift(largest: int) -> int:
+    """Decimal digits to drop so that a quote volume fits into 64 bits."""
+    shift = 0
+    while largest > INT64_MAX:
+        largest //= 10
+        shift += 1
+    return shift
+
+
+def _shifted(value: int, shift: int) -> int:
+    divisor: int = 10**shift
+    return (value + divisor // 2) // divisor

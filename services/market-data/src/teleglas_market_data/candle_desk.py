@@ -1,0 +1,164 @@
+"""The candles of one shard: trades, progress and breaks in, closed and revised candles out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from teleglas_market_data.domain.bar import Bar
+from teleglas_market_data.domain.candles import Closed, InstrumentCandles, LostSpan
+from teleglas_market_data.domain.lateness import Plan, plan, settle
+from teleglas_market_data.domain.trades import TradeRow
+from teleglas_market_data.pending import Pending
+from teleglas_market_data.ports import Market, Store, StoredCandle, StoredTrades
+
+__all__ = ["CandleDesk"]
+
+
+@dataclass(slots=True)
+class CandleDesk:
+    """Folds what arrives and loads stored candles only for what is late."""
+
+    store: Store
+    pending: Pending
+    late_bound_ns: int
+    books: dict[Market, InstrumentCandles] = field(default_factory=dict)
+    refused: int = 0
+
+    async def trade(self, batch: StoredTrades, *, contiguous: bool) -> list[StoredCandle]:
+        """Keep the new trades of a batch and count them; return the candles that they revise."""
+        candles = self._of(batch)
+        candles.contiguous = contiguous
+        fresh, unsure = candles.admission.admit(batch.rows, contiguous=contiguous)
+        if unsure:
+            fresh = [*fresh, *await self._unknown(candles, unsure)]
+        if not fresh:
+            return []
+        self.pending.trades.append(replace(batch, rows=fresh))
+        self.pending.touched.add((batch.venue, batch.instrument))
+        candles.fold(self._scaled(candles, batch, fresh))
+        return await self._settle(candles, ())
+
+    def advance(self, market: Market, watermark: int) -> list[StoredCandle]:
+        """Return the candles that are over once nothing up to `watermark` comes any more."""
+        candles = self.books.get(market)
+        if candles is None:
+            candles = self.books[market] = InstrumentCandles(*market)
+        self.pending.touched.add(market)
+        return self._stored(candles, candles.advance(watermark))
+
+    async def lose(self, market: Market, gap_id: str, span: LostSpan | None) -> list[StoredCandle]:
+        """Note what a gap cost, None when nothing (any more); return the revised candles."""
+        candles = self.books.get(market)
+        if candles is None:
+            candles = self.books[market] = InstrumentCandles(*market)
+        before = candles.lost.pop(gap_id, None)
+        if span is not None:
+            candles.lost[gap_id] = span
+        if span == before:
+            return []
+        self.pending.touched.add(market)
+        changes = [(s, n) for s, n in ((before, -1), (span, 1)) if s is not None]
+        return await self._settle(candles, changes)
+
+    def forming(self, market: Market, level: int) -> StoredCandle | None:
+        """The candle that is forming now."""
+        candles = self.books.get(market)
+        bar = candles.forming(level) if candles else None
+        if candles is None or bar is None:
+            return None
+        bar = replace(bar)
+        candles.note_breaks(level, bar)
+        return self._stored_one(candles, Closed(level, bar))
+
+    def _of(self, batch: StoredTrades) -> InstrumentCandles:
+        market = (batch.venue, batch.instrument)
+        candles = self.books.get(market)
+        if candles is None:
+            candles = self.books[market] = InstrumentCandles(*market)
+        if candles.price_exponent != batch.price_exponent or (
+            candles.size_exponent != batch.size_exponent
+        ):
+            candles.refine(batch.price_exponent, batch.size_exponent)
+        return candles
+
+    @staticmethod
+    def _scaled(
+        candles: InstrumentCandles, batch: StoredTrades, rows: Sequence[TradeRow]
+    ) -> Sequence[TradeRow]:
+        """The rows in the candles' exponents, which are the finest seen so far."""
+        prices = 10 ** (batch.price_exponent - candles.price_exponent)
+        sizes = 10 ** (batch.size_exponent - candles.size_exponent)
+        if prices == sizes == 1:
+            return rows
+        return [(*r[:4], r[4] * prices, r[5] * sizes, *r[6:]) for r in rows]
+
+    async def _unknown(
+        self, candles: InstrumentCandles, unsure: Sequence[TradeRow]
+    ) -> list[TradeRow]:
+        market = (candles.venue, candles.instrument)
+        known = self.pending.knows(market, unsure)
+        known |= await self.store.known_trades(market, unsure)
+        fresh: list[TradeRow] = []
+        for row in unsure:
+            if (row[2], row[0]) not in known:
+                known.add((row[2], row[0]))
+                fresh.append(row)
+        return fresh
+
+    async def _settle(
+        self, candles: InstrumentCandles, lost: Sequence[tuple[LostSpan, int]]
+    ) -> list[StoredCandle]:
+        if not candles.has_late and not lost:
+            return []
+        made = plan(candles, late_bound_ns=self.late_bound_ns, lost_changes=lost)
+        self.refused += made.refused
+        if not made:
+            return []
+        stored = [await self._load(candles, at, made) for at in range(len(candles.levels))]
+        return self._stored(candles, settle(candles, made, stored))
+
+    async def _load(self, candles: InstrumentCandles, at: int, made: Plan) -> dict[int, Bar]:
+        market = (candles.venue, candles.instrument)
+        single, (begin, end) = made.levels[at].wanted(at, candles.levels[at])
+        found: list[StoredCandle] = []
+        if single:
+            found = await self.store.candles_at(market, at, single)
+        elif begin < end:
+            found = await self.store.candles_in(market, at, begin, end)
+        bars = {candle.bar.ts_open: candle for candle in found}
+        wanted = set(single)
+        bars |= {
+            ts_open: candle
+            for ts_open, candle in self.pending.candles_of(market, at).items()
+            if ts_open in wanted or begin <= ts_open < end
+        }
+        return {ts_open: _rescaled(candle, candles) for ts_open, candle in bars.items()}
+
+    def _stored(self, candles: InstrumentCandles, closed: Iterable[Closed]) -> list[StoredCandle]:
+        made = [self._stored_one(candles, one) for one in closed]
+        for candle in made:
+            self.pending.put(candle)
+        return made
+
+    @staticmethod
+    def _stored_one(candles: InstrumentCandles, closed: Closed) -> StoredCandle:
+        return StoredCandle(
+            candles.venue,
+            candles.instrument,
+            closed.level,
+            candles.price_exponent,
+            candles.size_exponent,
+            candles.contiguous,
+            candles.watermark,
+            closed.bar,
+        )
+
+
+def _rescaled(candle: StoredCandle, candles: InstrumentCandles) -> Bar:
+    prices = 10 ** (candle.price_exponent - candles.price_exponent)
+    sizes = 10 ** (candle.size_exponent - candles.size_exponent)
+    bar = replace(candle.bar)
+    if prices != 1 or sizes != 1:
+        bar.rescale(prices, sizes)
+    return bar

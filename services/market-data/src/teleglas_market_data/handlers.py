@@ -1,0 +1,150 @@
+"""What happens to each message: decode, call a desk, publish what changed."""
+
+from __future__ import annotations
+
+from teleglas.market.v1.book_pb2 import BookUpdate
+from teleglas.market.v1.gap_pb2 import GAP_RESOLUTION_LOST, Gap
+from teleglas.market.v1.instrument_pb2 import Instrument
+from teleglas.market.v1.liquidation_pb2 import Liquidation
+from teleglas.market.v1.progress_pb2 import Progress
+from teleglas.market.v1.ticker_pb2 import Ticker
+from teleglas.market.v1.trade_pb2 import TradeBatch
+from teleglas.market.v1.types_pb2 import CHANNEL_TRADES
+from teleglas_common.bus.ports import Incoming, PoisonError
+from teleglas_market_data.adapters.messages import trade_rows
+from teleglas_market_data.adapters.quotes import check_ticker, quote_of
+from teleglas_market_data.domain.candles import LostSpan
+from teleglas_market_data.ports import StoredTrades
+from teleglas_market_data.shard import MarketShard
+
+__all__ = [
+    "on_book",
+    "on_books_progress",
+    "on_gap",
+    "on_instrument",
+    "on_liquidation",
+    "on_ticker",
+    "on_tickers_progress",
+    "on_trades",
+    "on_trades_progress",
+]
+
+
+async def on_trades(shard: MarketShard, incoming: Incoming[TradeBatch]) -> None:
+    """Count the new trades of an instrument; publish the closed candles that they revise."""
+    batch = incoming.message
+    if not shard.fence.admits(batch.source, batch.writer_epoch):
+        shard.tools.counts.fenced(incoming.record.topic)
+        return
+    trades = StoredTrades(
+        batch.venue,
+        batch.instrument,
+        batch.price_exponent,
+        batch.size_exponent,
+        batch.contracts_exponent,
+        trade_rows(batch),
+    )
+    await shard.publish(await shard.candles.trade(trades, contiguous=batch.contiguous))
+    shard.tools.live.touched((batch.venue, batch.instrument))
+
+
+async def on_trades_progress(shard: MarketShard, incoming: Incoming[Progress]) -> None:
+    """Publish the candles that are over once nothing up to the mark comes any more."""
+    topic, mark = incoming.record.topic, incoming.message
+    check_mark(mark)
+    moved = shard.observe(topic, mark)
+    for market in moved:
+        await shard.publish(shard.candles.advance(market, shard.watermark(topic, market)))
+    await shard.summarise(moved)
+
+
+async def on_book(shard: MarketShard, incoming: Incoming[BookUpdate]) -> None:
+    """Bring a book up to date; note its best prices when a tick of the summaries lies behind."""
+    update, record = incoming.message, incoming.record
+    market = (update.venue, update.instrument)
+    if shard.fence.admits(update.source, update.writer_epoch):
+        shard.note_top_before(market, update.ts_event)
+        if not shard.books.apply(update, record.offset):
+            shard.tools.counts.resync(update.venue)
+    else:
+        shard.tools.counts.fenced(record.topic)
+    shard.book_read(record)
+
+
+async def on_books_progress(shard: MarketShard, incoming: Incoming[Progress]) -> None:
+    """Say the summaries that waited for the books."""
+    check_mark(incoming.message)
+    moved = shard.observe(incoming.record.topic, incoming.message)
+    shard.book_read(incoming.record)
+    await shard.summarise(moved)
+
+
+async def on_ticker(shard: MarketShard, incoming: Incoming[Ticker]) -> None:
+    """Keep what changed of a ticker, for queries and for the next summary."""
+    ticker = incoming.message
+    check_ticker(ticker)
+    shard.join.heard(incoming.record.topic)
+    if not shard.fence.admits(ticker.source, ticker.writer_epoch):
+        shard.tools.counts.fenced(incoming.record.topic)
+        return
+    shard.keep_ticker(ticker)
+    quote = quote_of(ticker)
+    if quote is not None:
+        shard.summaries.quoted((ticker.venue, ticker.instrument), quote)
+
+
+async def on_tickers_progress(shard: MarketShard, incoming: Incoming[Progress]) -> None:
+    """Say the summaries that waited for the tickers."""
+    check_mark(incoming.message)
+    await shard.summarise(shard.observe(incoming.record.topic, incoming.message))
+
+
+async def on_liquidation(shard: MarketShard, incoming: Incoming[Liquidation]) -> None:
+    """Store a liquidation."""
+    one = incoming.message
+    if not one.id or not one.venue or not one.instrument or one.price <= 0 or one.size <= 0:
+        raise PoisonError(
+            "impossible_liquidation",
+            "expected an id, a venue, an instrument, price and size above 0,"
+            f" were {one.id!r}, {one.venue!r}, {one.instrument!r}, {one.price}, {one.size}",
+        )
+    shard.pending.liquidations[one.id] = one.SerializeToString()
+
+
+async def on_gap(shard: MarketShard, incoming: Incoming[Gap]) -> None:
+    """Store a gap; where trades are lost, mark the candles that miss them."""
+    gap = incoming.message
+    if not gap.id or not gap.venue or not gap.instrument:
+        raise PoisonError(
+            "incomplete_gap",
+            "expected an id, a venue and an instrument,"
+            f" were {gap.id!r}, {gap.venue!r}, {gap.instrument!r}",
+        )
+    shard.pending.gaps[gap.venue, gap.instrument, gap.id] = gap.SerializeToString()
+    if gap.channel == CHANNEL_TRADES:
+        lost = gap.resolution == GAP_RESOLUTION_LOST and 0 < gap.ts_from < gap.ts_to
+        span = LostSpan(gap.ts_from, gap.ts_to) if lost else None
+        market = (gap.venue, gap.instrument)
+        await shard.publish(await shard.candles.lose(market, gap.id, span))
+
+
+async def on_instrument(shard: MarketShard, incoming: Incoming[Instrument]) -> None:
+    """Store reference data."""
+    one = incoming.message
+    if not one.venue or not one.instrument or not one.base:
+        raise PoisonError(
+            "incomplete_instrument",
+            "expected a venue, an instrument and a base,"
+            f" were {one.venue!r}, {one.instrument!r}, {one.base!r}",
+        )
+    shard.pending.instruments[one.venue, one.instrument] = one.SerializeToString()
+
+
+def check_mark(mark: Progress) -> None:
+    """Raises PoisonError when a mark says nothing that can be trusted."""
+    if not mark.venue or not mark.source or mark.ts_event <= 0 or mark.lease_ns < 0:
+        raise PoisonError(
+            "impossible_progress",
+            "expected a venue, a source, a time above 0 and a lease of 0 or more,"
+            f" were {mark.venue!r}, {mark.source!r}, {mark.ts_event}, {mark.lease_ns}",
+        )

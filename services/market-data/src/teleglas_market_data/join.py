@@ -1,0 +1,52 @@
+"""When the topics that a summary joins have all passed a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from teleglas_common.clock import Clock
+from teleglas_common.progress import ProgressTracker
+from teleglas_market_data.domain.intervals import SECOND_NS
+from teleglas_market_data.ports import Market
+
+__all__ = ["InputJoin"]
+
+GONE_NS = 60 * SECOND_NS
+"""An input that lies so far behind its own topic, of event time, is not waited for."""
+IDLE_S = 10.0
+"""A topic without any record for so long is not waited for."""
+
+
+@dataclass(slots=True)
+class InputJoin:
+    """Reads the watermarks of several topics of one shard.
+
+    While every topic has living sources the answer depends on the topics alone; the idle limit only
+    decides when a whole topic is silent, so that summaries do not stop with it.
+    """
+
+    clock: Clock
+    trackers: Mapping[str, ProgressTracker]
+    topics: tuple[str, ...]
+    held: set[str] = field(default_factory=set)
+    _heard_s: dict[str, float] = field(default_factory=dict)
+
+    def heard(self, topic: str) -> None:
+        """A record of a topic came."""
+        self._heard_s[topic] = self.clock.monotonic_s()
+
+    def passed(self, market: Market, ts: int) -> int:
+        """The time up to which all inputs have come, at most `ts`."""
+        return min(ts, *(self._passed(topic, market, ts) for topic in self.topics))
+
+    def _passed(self, topic: str, market: Market, ts: int) -> int:
+        if topic in self.held:
+            return -1
+        now_s = self.clock.monotonic_s()
+        if now_s - self._heard_s.setdefault(topic, now_s) > IDLE_S:
+            return ts
+        tracker = self.trackers.get(topic)
+        if tracker is None or tracker.furthest is None:
+            return -1
+        return max(tracker.watermark(*market) or -1, tracker.furthest - GONE_NS)

@@ -1,0 +1,259 @@
+"""One partition number of market-data: everything about some base assets, in one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from teleglas.market.v1.progress_pb2 import Progress
+from teleglas.market.v1.ticker_pb2 import Ticker
+from teleglas_common.bus.encode import outgoing
+from teleglas_common.bus.ports import Publisher, Record
+from teleglas_common.bus.shards import Fence
+from teleglas_common.clock import Clock
+from teleglas_common.progress import ProgressTracker
+from teleglas_contracts import topics
+from teleglas_market_data.adapters.messages import candle_id, candle_key, candle_message
+from teleglas_market_data.adapters.quotes import merge_ticker, summary_message
+from teleglas_market_data.book_desk import BookDesk
+from teleglas_market_data.candle_desk import CandleDesk
+from teleglas_market_data.counts import Counts
+from teleglas_market_data.domain.intervals import INTERVALS, SECOND_NS
+from teleglas_market_data.domain.state import dump_candles, load_candles
+from teleglas_market_data.domain.summary import SummaryView
+from teleglas_market_data.join import InputJoin
+from teleglas_market_data.live import Live, LiveBook
+from teleglas_market_data.pending import Pending
+from teleglas_market_data.ports import (
+    Checkpoint,
+    Latest,
+    LatestRow,
+    Market,
+    Store,
+    StoredCandle,
+)
+from teleglas_market_data.summary_desk import SummaryDesk
+
+__all__ = ["MarketShard", "Tools"]
+
+JOINED = (
+    topics.MARKET_TRADES_V1.name,
+    topics.MARKET_TICKERS_V1.name,
+    topics.MARKET_BOOKS_V1.name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all shards of a process share."""
+
+    store: Store
+    publisher: Publisher
+    latest: Latest
+    live: Live
+    clock: Clock
+    counts: Counts
+    late_bound_ns: int
+    summary_every_ns: int = SECOND_NS
+
+
+class MarketShard:
+    """Handlers call it; the worker restores, checkpoints and closes it."""
+
+    def __init__(self, number: int, tools: Tools) -> None:
+        self.number = number
+        self.tools = tools
+        self.pending = Pending()
+        self.candles = CandleDesk(tools.store, self.pending, tools.late_bound_ns)
+        self.books = BookDesk()
+        self.summaries = SummaryDesk(tools.summary_every_ns)
+        self.tickers: dict[Market, Ticker] = {}
+        self.fresh_tickers: set[Market] = set()
+        self.trackers: dict[str, ProgressTracker] = {}
+        self.join = InputJoin(tools.clock, self.trackers, JOINED)
+        self.fence = Fence()
+        self._generation = 0
+
+    async def restore(self) -> Mapping[str, int]:
+        restored = await self.tools.store.restore(self.number)
+        self._generation = restored.generation
+        for name, state in sorted(restored.states.items()):
+            self._load(name, state)
+        frontiers = {market: c.levels[1].frontier for market, c in self.candles.books.items()}
+        await self.summaries.refill(self.tools.store, frontiers)
+        self.tools.live.shards[self.number] = self
+        offsets = self.books.rewound(restored.offsets)
+        if self.books.is_rewinding:
+            self.join.held.add(topics.MARKET_BOOKS_V1.name)
+        return offsets
+
+    async def checkpoint(self, offsets: Mapping[str, int]) -> None:
+        pending = self.pending
+        self._keep_tickers()
+        checkpoint = Checkpoint(
+            self.number,
+            self._generation,
+            offsets,
+            self._states(pending),
+            pending.trades,
+            pending.all_candles(),
+            pending.summaries.values(),
+            pending.tickers.values(),
+            pending.liquidations.values(),
+            pending.instruments.values(),
+            pending.gaps.values(),
+        )
+        await self.tools.store.save(checkpoint)
+        self.tools.counts.saved(checkpoint)
+        self.pending = self.candles.pending = Pending()
+
+    async def close(self) -> None:
+        if self.tools.live.shards.get(self.number) is self:
+            del self.tools.live.shards[self.number]
+
+    def observe(self, topic: str, mark: Progress) -> Sequence[Market]:
+        """Take a progress mark of one topic; return the markets whose watermark moved."""
+        self.join.heard(topic)
+        tracker = self.trackers.get(topic)
+        if tracker is None:
+            tracker = self.trackers[topic] = ProgressTracker()
+        return tracker.observe(mark)
+
+    def watermark(self, topic: str, market: Market) -> int:
+        """Nothing up to this time comes any more; -1 before the first mark."""
+        tracker = self.trackers.get(topic)
+        found = tracker.watermark(*market) if tracker is not None else None
+        return -1 if found is None else found
+
+    def book_read(self, record: Record) -> None:
+        """A record of the books' topic was handled: the rewind may be over."""
+        self.join.heard(record.topic)
+        if self.books.read(record.offset):
+            self.join.held.discard(record.topic)
+
+    async def publish(self, candles: Sequence[StoredCandle]) -> None:
+        """Send closed and revised candles, and show them to streams and the cache."""
+        tools = self.tools
+        for candle in candles:
+            message = candle_message(candle)
+            record = outgoing(
+                topics.MARKET_CANDLES_V1,
+                message,
+                key=candle_key(candle),
+                subject=candle.instrument,
+                now_ns=tools.clock.now_ns(),
+                event_id=candle_id(candle),
+            )
+            await tools.publisher.send(record)
+            tools.live.closed(candle)
+            tools.counts.candle(candle)
+            if record.value is not None:
+                kind = f"candle:{INTERVALS[candle.level].name}"
+                tools.latest.put(kind, candle.venue, candle.instrument, record.value)
+        self.summaries.close(candles)
+
+    async def summarise(self, markets: Iterable[Market]) -> None:
+        """Say the ticks that all topics have passed."""
+        for market in markets:
+            candles = self.candles.books.get(market)
+            if candles is None:
+                continue
+            passed = self.join.passed(market, candles.watermark) + 1
+            until = passed - passed % self.tools.summary_every_ns
+            self._note_top(market, until)
+            for view in self.summaries.release(market, until):
+                await self._say(market, view)
+
+    def markets(self) -> Collection[Market]:
+        return self.candles.books.keys()
+
+    def forming(self, market: Market, level: int) -> StoredCandle | None:
+        return self.candles.forming(market, level)
+
+    def book(self, market: Market) -> LiveBook | None:
+        return self.books.live(market)
+
+    def keep_ticker(self, update: Ticker) -> None:
+        """Merge what changed into the market's ticker."""
+        market = (update.venue, update.instrument)
+        known = self.tickers.get(market)
+        if known is None:
+            known = self.tickers[market] = Ticker()
+            known.CopyFrom(update)
+        else:
+            merge_ticker(known, update)
+        self.fresh_tickers.add(market)
+
+    def note_top_before(self, market: Market, ts: int) -> None:
+        """Note the best prices if the next update, at `ts`, lies behind another tick."""
+        found = self.books.live(market)
+        if found is None or self.books.is_rewinding:
+            return
+        if self.summaries.tick_after(found.book.ts_event) < self.summaries.tick_after(ts):
+            self._note_top(market, ts)
+
+    def _note_top(self, market: Market, until: int) -> None:
+        """The book has not moved since: its best prices hold at every tick up to `until`."""
+        found = self.books.live(market)
+        if found is None or found.book.ts_event >= until:
+            return
+        top = found.book.top()
+        if top is not None:
+            self.summaries.topped(market, top, found.price_exponent)
+
+    async def _say(self, market: Market, view: SummaryView) -> None:
+        exponents = self.summaries.exponents[market]
+        message = summary_message(*market, view, exponents)
+        record = outgoing(
+            topics.MARKET_SUMMARIES_V1,
+            message,
+            key=":".join(market),
+            subject=market[1],
+            now_ns=self.tools.clock.now_ns(),
+            event_id=f"{market[0]}:{market[1]}:{view.tick}",
+        )
+        await self.tools.publisher.send(record)
+        self.tools.live.summarised(message)
+        if record.value is not None:
+            self.tools.latest.put("summary", *market, record.value)
+            self.pending.summaries[market] = LatestRow(*market, message.ts_event, record.value)
+
+    def _keep_tickers(self) -> None:
+        for market in self.fresh_tickers:
+            ticker = self.tickers[market]
+            message = ticker.SerializeToString()
+            self.pending.tickers[market] = LatestRow(*market, ticker.ts_event, message)
+            self.tools.latest.put("ticker", *market, message)
+        self.fresh_tickers.clear()
+
+    def _load(self, name: str, state: bytes) -> None:
+        kind, _, rest = name.partition("/")
+        venue, _, instrument = rest.partition(":")
+        if kind == "candles":
+            self.candles.books[venue, instrument] = load_candles(state)
+        elif kind == "progress":
+            self.trackers[rest] = ProgressTracker.restore(state)
+        elif kind == "fence":
+            self.fence = Fence(msgspec.msgpack.decode(state, type=dict[str, int]))
+        elif kind == "books":
+            self.books.load(state)
+        elif kind == "summary":
+            self.summaries.load((venue, instrument), state)
+        elif kind == "ticker":
+            self.tickers[venue, instrument] = Ticker.FromString(state)
+
+    def _states(self, pending: Pending) -> dict[str, bytes]:
+        states = {
+            f"candles/{venue}:{instrument}": dump_candles(self.candles.books[venue, instrument])
+            for venue, instrument in sorted(pending.touched)
+        }
+        for market, row in sorted(pending.tickers.items()):
+            states[f"ticker/{':'.join(market)}"] = row.message
+        for topic, tracker in self.trackers.items():
+            states[f"progress/{topic}"] = tracker.snapshot()
+        states |= self.summaries.states()
+        states["fence/"] = msgspec.msgpack.encode(self.fence.snapshot())
+        states["books/"] = self.books.dump()
+        return states
