@@ -4,9 +4,8 @@ from decimal import Decimal
 from itertools import pairwise
 from zlib import crc32
 
-from market_helpers import START_MS, drive
-
 from teleglas_sim.market.catalog import Venue
+from teleglas_sim.testing import START_MS, drive
 
 
 def digest(frames: list[tuple[str, bytes]]) -> str:
@@ -39,7 +38,8 @@ async def test_a_late_follower_gets_the_frames_of_an_early_one() -> None:
 
 async def test_ids_of_a_later_run_are_higher() -> None:
     """A restarted simulator never repeats trade ids or update ids."""
-    highest, lowest = [], []
+    highest: list[int] = []
+    lowest: list[int] = []
     for start_ms, bounds, pick in (
         (START_MS, highest, max),
         (START_MS + 30_000, lowest, min),
@@ -201,9 +201,9 @@ async def test_trade_ids_have_no_holes_and_okx_merges_fills() -> None:
 
 async def test_usdm_trades_carry_kinds_and_spent_ids() -> None:
     """About one id in a hundred is spent without price or size, the rest are market fills."""
-    driven = drive(rate=2000)
+    driven = drive(rate=2000, instruments=2)
     await driven.follow_all()
-    driven.run(15)
+    driven.run(6)
     frames = driven.of("usdm/btcusdt@trade")
     spent = [frame for frame in frames if frame["X"] == "NA"]
     assert 0.003 < len(spent) / len(frames) < 0.03
@@ -213,9 +213,9 @@ async def test_usdm_trades_carry_kinds_and_spent_ids() -> None:
 
 async def test_liquidations_are_published_at_most_once_a_second_and_contract() -> None:
     """A cascade has more liquidations than the feeds show."""
-    driven = drive(rate=500, cascade_interval_s=2.0)
+    driven = drive(rate=200, cascade_interval_s=1.0)
     await driven.follow_all()
-    driven.run(40)
+    driven.run(20)
     happened = [e for e in driven.events if type(e).__name__ == "Liquidated"]
     shown: dict[str, list[int]] = {}
     for name in ("usdm/btcusdt@forceOrder", "usdm/ethusdt@forceOrder"):

@@ -7,7 +7,7 @@ from teleglas_sim.market.catalog import catalog
 from teleglas_sim.market.events import BookChanged, Execution
 from teleglas_sim.market.market import Market, MarketConfig
 
-SECONDS = 400
+SECONDS = 300
 
 
 class Observed:
@@ -91,7 +91,7 @@ def test_prices_move_like_the_captures(observed: Observed) -> None:
 def test_total_rate_follows_the_target(rate: float) -> None:
     """Over a dozen instruments the rate is what was asked for, give or take the market's moods."""
     market = Market(MarketConfig(3, rate, 1_700_000_000_000), catalog(12))
-    for _ in range(3000 if rate < 1000 else 1000):
+    for _ in range(2000 if rate < 1000 else 800):
         market.step()
     seconds = (market.now_ms - 1_700_000_000_000) / 1000
     traded = sum(item.market_trades for item in market.instruments)

@@ -1,16 +1,16 @@
 import json
 from decimal import Decimal
 from pathlib import Path
-
-from market_helpers import Driven, drive
+from typing import Any
 
 from teleglas_sim.market.book import Side
-from teleglas_sim.market.events import BookChanged, Execution, Liquidated, ParentClosed
+from teleglas_sim.market.events import BookChanged, Event, Execution, Liquidated, ParentClosed
 from teleglas_sim.market.whales import WhaleKind
+from teleglas_sim.testing import Driven, drive
 from teleglas_sim.truth import TruthLog, truth_record
 
 
-def records(driven: Driven) -> list[dict]:
+def records(driven: Driven) -> list[dict[str, Any]]:
     closed = [*driven.events, *driven.market.close()]
     parents = [event.parent for event in closed if isinstance(event, ParentClosed)]
     return [truth_record(parent, driven.market.specs[parent.instrument]) for parent in parents]
@@ -20,9 +20,9 @@ async def test_truth_adds_up_to_the_trades_exactly() -> None:
     """Every market fill belongs to one parent order, and sizes and notionals are equal to the
     last digit.
     """
-    driven = drive(rate=1500, instruments=14)
+    driven = drive(rate=800, instruments=14)
     await driven.follow_all()
-    driven.run(12)
+    driven.run(10)
     truth = records(driven)
     owned: dict[str, dict[int, str]] = {}
     for record in truth:
@@ -79,13 +79,13 @@ def test_trades_consume_the_book() -> None:
     market = driven.market
     fair = market.prices.step()[0]
     market.planter.plant(WhaleKind.SWEEP, 0, Side.BUY, market.now_ms, fair, 400_000.0)
-    events: list = []
+    events: list[Event] = []
     instrument.makers.follow = lambda *_args: None  # type: ignore[method-assign]
     while not any(isinstance(event, Execution) and len(event.fills) > 3 for event in events):
         before = dict(instrument.book.asks.sizes)
         best_first = [price for price, _size in instrument.book.asks.levels(400)]
         events = driven.market.step()
-    bought = {}
+    bought: dict[int, int] = {}
     for event in events:
         if isinstance(event, Execution) and event.side is Side.BUY:
             for _trade_id, price, size in event.fills:
@@ -98,8 +98,8 @@ def test_trades_consume_the_book() -> None:
 
 def test_planted_whales_are_of_every_kind_and_stand_out() -> None:
     """Sweeps, blocks, sliced orders and cascades are planted, each far above ordinary orders."""
-    driven = drive(rate=600, whale_interval_s=1.0, cascade_interval_s=10.0)
-    driven.run(60)
+    driven = drive(rate=300, whale_interval_s=0.5, cascade_interval_s=10.0)
+    driven.run(40)
     truth = records(driven)
     ours = [record for record in truth if record["symbol"] == "BTCUSDT"]
     ordinary = sorted(Decimal(record["notional"]) for record in ours if not record["planted"])
@@ -120,9 +120,9 @@ def test_planted_whales_are_of_every_kind_and_stand_out() -> None:
 
 def test_cascades_share_a_group_and_one_side() -> None:
     """A cascade's liquidations are forced to one side and named together."""
-    driven = drive(rate=600, cascade_interval_s=5.0)
-    driven.run(40)
-    groups: dict[str, list[dict]] = {}
+    driven = drive(rate=200, cascade_interval_s=2.0)
+    driven.run(20)
+    groups: dict[str, list[dict[str, Any]]] = {}
     for record in records(driven):
         if record["group"] is not None:
             groups.setdefault(record["group"], []).append(record)

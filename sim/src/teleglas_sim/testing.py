@@ -1,4 +1,4 @@
-"""Drives a market without a clock and keeps what its feeds would send."""
+"""For tests: drives a market without a clock and keeps what its feeds would send."""
 
 import json
 from collections import defaultdict
@@ -11,6 +11,8 @@ from teleglas_sim.market.catalog import Venue, catalog
 from teleglas_sim.market.events import Event
 from teleglas_sim.market.market import Market, MarketConfig
 from teleglas_sim.server import FaultBoard, Frame
+
+__all__ = ["START_MS", "Driven", "KeepingSink", "drive"]
 
 START_MS = 1_700_000_000_000
 
@@ -25,10 +27,11 @@ class KeepingSink:
         self._prefix = prefix
 
     def send(self, frame: Frame) -> None:
+        """Keep it."""
         self.frames.append((self._prefix + frame.stream, frame.payload))
 
     async def drain(self) -> None:
-        return None
+        """There is always room."""
 
 
 @dataclass
@@ -45,15 +48,18 @@ class Driven:
     events: list[Event] = field(default_factory=list)
 
     def of(self, stream: str) -> list[Any]:
+        """A stream's frames, decoded."""
         return [json.loads(payload) for name, payload in self.frames if name == stream]
 
     def by_stream(self) -> dict[str, list[Any]]:
+        """Every stream's frames, decoded."""
         streams: dict[str, list[Any]] = defaultdict(list)
         for name, payload in self.frames:
             streams[name].append(json.loads(payload))
         return streams
 
     def run(self, seconds: float) -> None:
+        """Step the market and its clock."""
         for _ in range(round(seconds * 1000 / self.market.config.step_ms)):
             events = self.market.step()
             self.clock[0] += self.market.config.step_ms / 1000
@@ -62,6 +68,7 @@ class Driven:
                 feed.publish(events)
 
     async def follow_all(self) -> None:
+        """Subscribe to everything."""
         for feed, prefix in ((self.spot, ""), (self.usdm, "usdm/"), (self.okx, "")):
             sink = KeepingSink(self.frames, prefix)
             for stream in sorted(feed.streams()):
