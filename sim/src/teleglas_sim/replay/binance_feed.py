@@ -14,7 +14,7 @@ from teleglas_sim.replay.feed import ReplayFeed
 from teleglas_sim.replay.instruments import binance_symbol
 from teleglas_sim.replay.play import Play
 from teleglas_sim.replay.streams import BINANCE_USDM, Channel, binance_family
-from teleglas_sim.server import FaultBoard, RestAnswer
+from teleglas_sim.server import FaultBoard, FrameSink, RestAnswer
 
 __all__ = ["BinanceReplayFeed"]
 
@@ -65,6 +65,14 @@ class BinanceReplayFeed(ReplayFeed):
     def resolve(self, name: str) -> int | None:
         exact = self._by_name.get(name)
         return self._by_family.get(binance_family(name)) if exact is None else exact
+
+    async def subscribe(self, stream: str, sink: FrameSink) -> None:
+        await super().subscribe(stream, sink)
+        stream_id = self.resolve(stream)
+        if stream_id is not None:
+            recorded = self.play.timeline.streams[stream_id]
+            if recorded.channel is Channel.DEPTH:
+                self.play.hold.expect(stream_id, self._book_name(recorded.symbol))
 
     def payload(self, frame: bytes, stream_id: int, name: str) -> bytes:  # noqa: ARG002
         return frame[self._head_sizes[stream_id] : -1]
@@ -127,6 +135,7 @@ class BinanceReplayFeed(ReplayFeed):
             book = BinanceBook(self.play.timeline, self.venue, symbol)
             self._books[symbol] = book
         book.advance_to(self.play.position)
+        self.play.hold.answered(self._book_name(symbol))
         depth = book.depth(limit)
         body: dict[str, Any] = {"lastUpdateId": depth.last_update_id}
         if self.venue == BINANCE_USDM:
@@ -170,6 +179,9 @@ class BinanceReplayFeed(ReplayFeed):
     def _tape(self, channel: Channel, query: Query) -> Tape:
         stream_id = self.play.timeline.find(self.venue, self._symbol(query), channel)
         return Tape(self.play.timeline, stream_id, self.play.position)
+
+    def _book_name(self, symbol: str) -> str:
+        return f"{self.venue}:{symbol}"
 
     def _symbol(self, query: Query) -> str:
         symbol = query.get("symbol")

@@ -12,6 +12,7 @@ import msgspec
 
 from teleglas_sim.replay.audience import Audience
 from teleglas_sim.replay.pace import Pace
+from teleglas_sim.replay.snapshot_hold import SnapshotHold
 from teleglas_sim.replay.timeline import Timeline
 
 __all__ = ["Outlet", "Play", "PlayState", "Status", "StreamStatus"]
@@ -73,10 +74,16 @@ class Play:
     """Frames before `position` have been handed out; REST answers describe the market there."""
 
     def __init__(
-        self, timeline: Timeline, audience: Audience, pace: Pace, clock_s: Callable[[], float]
+        self,
+        timeline: Timeline,
+        audience: Audience,
+        pace: Pace,
+        hold: SnapshotHold,
+        clock_s: Callable[[], float],
     ) -> None:
         self.timeline = timeline
         self.audience = audience
+        self.hold = hold
         self.position = 0
         self.state = PlayState.WAITING
         self._pace = pace
@@ -135,6 +142,8 @@ class Play:
             if due > self.position:
                 self._send(min(due, self.position + _CHUNK_FRAMES))
                 await self._drain()
+                if self.hold.is_active:
+                    await self.hold.over()
             else:
                 await asyncio.sleep(self._pace.wait_s(self.position, self._clock_s()))
         self.state = PlayState.DRAINED
@@ -147,12 +156,16 @@ class Play:
     def _send(self, stop: int) -> None:
         """No await in here: a subscription or REST answer never sees half a step."""
         frames = self.timeline.frames(self.position, stop)
-        stream_ids = self.timeline.stream_ids[self.position : stop]
         outlets = [self._outlets.get(stream.venue) for stream in self.timeline.streams]
-        for stream_id, frame in zip(stream_ids, frames, strict=True):
+        for position, frame in enumerate(frames, self.position):
+            stream_id = self.timeline.stream_ids[position]
             outlet = outlets[stream_id]
             if outlet is not None and outlet.push(stream_id, frame):
                 self._sent[stream_id] += 1
+                self.hold.sent(stream_id)
+                if self.hold.is_active:
+                    stop = position + 1
+                    break
         self.position = stop
         for active in self._outlets.values():
             active.release()

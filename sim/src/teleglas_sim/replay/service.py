@@ -12,8 +12,9 @@ from teleglas_sim.replay.audience import Audience
 from teleglas_sim.replay.binance_feed import BinanceReplayFeed
 from teleglas_sim.replay.loading import load
 from teleglas_sim.replay.okx_feed import OkxReplayFeed
-from teleglas_sim.replay.pace import Pace
+from teleglas_sim.replay.pace import MAX_SPEED, Pace
 from teleglas_sim.replay.play import Play, Status
+from teleglas_sim.replay.snapshot_hold import SnapshotHold
 from teleglas_sim.replay.streams import BINANCE, OKX
 from teleglas_sim.replay.timeline import Timeline
 from teleglas_sim.server import (
@@ -43,13 +44,16 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """`speed` is the factor of recorded time, `MAX_SPEED` the clients' own pace."""
+    """`speed` is the factor of recorded time, `MAX_SPEED` the clients' own pace. `snapshot_hold_s`
+    bounds the wait for a new subscriber's book at maximum speed.
+    """
 
     speed: float = 1.0
     wait_for: int | None = None
     settle_s: float = 2.0
     pause_when_alone: bool = False
     max_idle_s: float = 5.0
+    snapshot_hold_s: float = 2.0
     ports: Mapping[str, Ports] = field(default_factory=dict)
 
 
@@ -73,7 +77,8 @@ class Replay:
             pause_when_alone=options.pause_when_alone,
         )
         pace = Pace(timeline.ts_recv, options.speed, options.max_idle_s)
-        self.play = Play(timeline, audience, pace, clock_s)
+        hold = SnapshotHold(options.snapshot_hold_s if options.speed == MAX_SPEED else 0.0)
+        self.play = Play(timeline, audience, pace, hold, clock_s)
         self._options = options
         self._now_ms = now_ms
         self.servers = {venue: self._server(venue) for venue in timeline.venues()}

@@ -17,6 +17,7 @@ from teleglas_sim.replay.binance_feed import BinanceReplayFeed
 from teleglas_sim.replay.okx_book import OkxBook, checksum
 from teleglas_sim.replay.pace import MAX_SPEED, Pace
 from teleglas_sim.replay.play import Play
+from teleglas_sim.replay.snapshot_hold import SnapshotHold
 from teleglas_sim.replay.streams import Channel
 from teleglas_sim.replay.timeline import Timeline
 from teleglas_sim.server import FaultBoard
@@ -32,7 +33,9 @@ _REAL = settings(
 
 def feed_at(timeline: Timeline, venue: str, position: int) -> BinanceReplayFeed:
     audience = Audience(lambda: 0.0, wait_for=None, settle_s=0.0, pause_when_alone=False)
-    play = Play(timeline, audience, Pace(timeline.ts_recv, MAX_SPEED, 5.0), lambda: 0.0)
+    play = Play(
+        timeline, audience, Pace(timeline.ts_recv, MAX_SPEED, 5.0), SnapshotHold(0.0), lambda: 0.0
+    )
     play.position = position
     return BinanceReplayFeed(play, venue, FaultBoard(lambda: 0.0))
 

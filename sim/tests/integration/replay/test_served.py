@@ -27,7 +27,7 @@ _AIM_FRAMES_PER_S = 30_000
 
 
 def replay_of(files: list[Path], wait_for: int, **options: Any) -> Replay:
-    chosen = ReplayOptions(speed=MAX_SPEED, wait_for=wait_for, **options)
+    chosen = ReplayOptions(speed=MAX_SPEED, wait_for=wait_for, snapshot_hold_s=0.0, **options)
     return Replay(load(files), chosen)
 
 

@@ -7,7 +7,7 @@ import pytest
 from teleglas_sim.replay.loading import load
 from teleglas_sim.replay.pace import MAX_SPEED
 from teleglas_sim.replay.service import Replay, ReplayOptions
-from teleglas_sim.replay.testing import CaptureMaker, spot_trade
+from teleglas_sim.replay.testing import CaptureMaker, spot_diff, spot_snapshot, spot_trade
 from teleglas_sim.server import Frame
 
 _FRAMES = 2_000
@@ -117,3 +117,35 @@ async def test_an_unsubscription_does_not_pause(replay: Replay) -> None:
     assert status.drained
     assert status.sent == len(client.frames) < _FRAMES
     assert status.streams[0].played == _FRAMES
+
+
+async def test_a_new_book_holds_the_maximum_speed_until_its_snapshot(
+    captures: CaptureMaker,
+) -> None:
+    """The call takes no frames: the snapshot is of the first diff's position."""
+    diffs = [spot_diff(i, i) for i in range(3, 500)]
+    path = captures.write("spot.gz", [spot_snapshot(2, "[]", "[]"), *diffs])
+    replay = Replay(load([path]), ReplayOptions(speed=MAX_SPEED, wait_for=1))
+    feed = replay.servers["binance"].feed
+    client = Client()
+    await feed.subscribe("btcusdt@depth@100ms", client)
+    running = asyncio.create_task(replay.play.run())
+    await _turns()
+    assert len(client.frames) == 1
+    answer = await feed.rest("/api/v3/depth", {"symbol": "BTCUSDT"})
+    assert answer.body.startswith(b'{"lastUpdateId":3')
+    await running
+    assert len(client.frames) == len(diffs)
+
+
+async def test_a_client_that_never_asks_for_the_snapshot_holds_the_play_only_so_long(
+    captures: CaptureMaker,
+) -> None:
+    """The hold is bounded."""
+    path = captures.write("spot.gz", [spot_diff(i, i) for i in range(1, 500)])
+    options = ReplayOptions(speed=MAX_SPEED, wait_for=1, snapshot_hold_s=0.01)
+    replay = Replay(load([path]), options)
+    client = Client()
+    await replay.servers["binance"].feed.subscribe("btcusdt@depth@100ms", client)
+    await replay.play.run()
+    assert len(client.frames) == 499
