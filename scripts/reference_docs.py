@@ -6,7 +6,8 @@ import importlib
 import sys
 from pathlib import Path
 
-from teleglas_common.settings import ServiceSettings, settings_table
+from teleglas_common.settings import ServiceSettings
+from teleglas_common.settings_page import settings_table
 from teleglas_common.telemetry.metrics import metrics_table
 
 ROOT = Path(__file__).resolve().parent.parent

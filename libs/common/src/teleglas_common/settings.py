@@ -1,17 +1,18 @@
 """Settings: from the environment, frozen, checked as a whole, secrets masked.
 
 A variable is `TELEGLAS_` and the field's path joined by `__`: `TELEGLAS_KAFKA__BOOTSTRAP`. With
-`_FILE` behind it, it names a file that holds the value, as secrets are mounted.
+`_FILE` behind it, it names a file that holds the value; `TELEGLAS_SECRETS_DIR` names a folder whose
+files are called like variables, as secrets are mounted. What the environment says itself wins.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,6 +21,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 __all__ = [
@@ -33,10 +35,13 @@ __all__ = [
     "ServiceSettings",
     "TelemetrySection",
     "load",
-    "settings_table",
+    "read",
+    "variables",
 ]
 
 PREFIX = "TELEGLAS_"
+SECRETS_DIR = "TELEGLAS_SECRETS_DIR"
+SECRET_WORDS = ("PASSWORD", "SECRET", "DSN", "URL", "TOKEN", "KEY")
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
 S = TypeVar("S", bound="ServiceSettings")
@@ -106,6 +111,11 @@ class GrpcSection(Section):
     max_concurrent_calls: Annotated[int, Field(ge=1)] = Field(
         default=256, description="further calls are refused with RESOURCE_EXHAUSTED"
     )
+    tls_cert_file: Path | None = Field(default=None, description="certificate; none: plain text")
+    tls_key_file: Path | None = Field(default=None, description="its key")
+    tls_client_ca_file: Path | None = Field(
+        default=None, description="CA that must have signed the callers; none: anyone may call"
+    )
 
 
 class TelemetrySection(Section):
@@ -124,18 +134,36 @@ class TelemetrySection(Section):
 
 
 class _EnvironmentWithFiles(EnvSettingsSource):
-    """The environment, where `NAME_FILE` stands for the content of a file."""
+    """The environment, with `NAME_FILE` and the files of the secrets folder."""
 
     def _load_env_vars(self) -> dict[str, str | None]:
         found = dict(super()._load_env_vars())
-        suffix = "_file"
         fields = {name.lower() for name, _, _ in variables(self.settings_cls)}
-        for name, path in list(found.items()):
-            plain = name.removesuffix(suffix)
-            if name.endswith(suffix) and name not in fields and plain in fields and path:
-                found[plain] = Path(path).read_text(encoding="utf-8").strip()
-                del found[name]
+        faults: list[str] = []
+        for name, path in files_of(found, fields).items():
+            try:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeError) as error:
+                faults.append(f"  {name.upper()}: expected a readable file, {error}")
+            found.pop(f"{name}_file", None)
+        if faults:
+            raise ConfigError("\n".join(faults))
         return found
+
+
+def files_of(environment: Mapping[str, str | None], fields: Collection[str]) -> dict[str, str]:
+    """Which variables come from which files; names are in lower case."""
+    chosen: dict[str, str] = {}
+    folder = environment.get(SECRETS_DIR.lower())
+    if folder:
+        for path in sorted(Path(folder).glob("*")):
+            if path.name.lower() in fields and path.is_file():
+                chosen[path.name.lower()] = str(path)
+    for name in fields:
+        named = environment.get(f"{name}_file")
+        if named and f"{name}_file" not in fields:
+            chosen[name] = named
+    return {name: path for name, path in chosen.items() if name not in environment}
 
 
 class ServiceSettings(BaseSettings):
@@ -184,66 +212,63 @@ def read(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        faults = [_fault(dict(one)) for one in error.errors(include_url=False)]
-        raise ConfigError("\n".join(["the configuration has faults:", *faults])) from None
-    except OSError as error:
-        raise ConfigError(f"the configuration has faults:\n  {error}") from None
+        faults = "\n".join(_fault(dict(one)) for one in error.errors(include_url=False))
+    except SettingsError as error:
+        faults = f"  expected one variable a value, not JSON: {error}"
+    except ConfigError as error:
+        faults = str(error)
+    raise ConfigError(f"the configuration has faults:\n{faults}")
 
 
 def _fault(error: dict[str, Any]) -> str:
-    name = PREFIX + "__".join(str(part).upper() for part in error["loc"])
-    if error["type"] == "missing":
-        return f"  {name}: expected a value, found none"
+    path = [str(part) for part in error["loc"]]
+    name = PREFIX + "__".join(path).upper() if path else "all together"
     given = error.get("input")
-    shown = "a value" if isinstance(given, SecretStr | dict) or _secret(name) else repr(given)
-    return f"  {name}: {error['msg'][:1].lower()}{error['msg'][1:]}, was {shown}"
+    match error["type"]:
+        case "missing":
+            return f"  {name}: expected a value, found none"
+        case "extra_forbidden":
+            return f"  {name}: expected a known variable, there is none of this name"
+        case "value_error":
+            return f"  {name}: {error['ctx']['error']}"
+    message = str(error["msg"])
+    for begin in ("Input should be ", "Value should have ", "String should have "):
+        message = message.removeprefix(begin)
+    hidden = isinstance(given, SecretStr | dict) or is_secret_name(name)
+    shown = "a value that is not shown" if hidden else repr(given)
+    return f"  {name}: expected {message[:1].lower()}{message[1:]}, was {shown}"
 
 
-def _secret(name: str) -> bool:
-    return any(word in name for word in ("PASSWORD", "SECRET", "DSN", "URL", "TOKEN", "KEY"))
+def is_secret_name(name: str) -> bool:
+    """Whether a value under this name must not be shown."""
+    return any(word in name.upper() for word in SECRET_WORDS)
 
 
 def variables(kind: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, str, FieldInfo]]:
     """Name, type and field of every variable of a settings class."""
     for name, info in kind.model_fields.items():
         path = f"{prefix}{name.upper()}"
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from variables(inner, f"{path}__")
+        section = _section(info.annotation)
+        if section is not None:
+            yield from variables(section, f"{path}__")
         else:
-            yield path, _type_name(inner), info
+            yield path, _type_name(info.annotation), info
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, required or not."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _type_name(kind: Any) -> str:
-    if kind is SecretStr:
-        return "secret"
-    text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
-    return text.replace("typing.", "").replace("pathlib.", "")
-
-
-def settings_table(services: dict[str, type[ServiceSettings]]) -> str:
-    """A markdown page of every variable of every service."""
-    lines = [
-        "# Settings",
-        "",
-        "Generated by `make docs`. Every service reads the environment; a variable with `_FILE`",
-        "behind its name gives a file that holds the value. `python -m teleglas_<service>",
-        "--check-config` prints what a service would run with, or every fault at once.",
-    ]
-    for service, kind in sorted(services.items()):
-        lines += ["", f"## {service}", "", "| variable | type | default | meaning |"]
-        lines.append("|---|---|---|---|")
-        for name, type_name, info in variables(kind):
-            default = "required" if info.is_required() else _default(info)
-            row = (f"`{name}`", type_name.replace("|", "or"), default, info.description or "")
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _default(info: FieldInfo) -> str:
-    value = info.get_default(call_default_factory=True, validated_data={})
-    if isinstance(value, SecretStr):
-        return "(empty)"
-    if value in ("", None, (), {}):
-        return "(empty)"
-    return f"`{os.fspath(value) if isinstance(value, Path) else value}`"
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_type_name(one) for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is Annotated:
+        return _type_name(get_args(kind)[0])
+    named = {SecretStr: "secret", Path: "path", str: "text", float: "number", int: "integer"}
+    return named.get(kind) or str(getattr(kind, "__name__", kind))

@@ -10,8 +10,8 @@ from teleglas_common.settings import (
     ServiceSettings,
     load,
     read,
-    settings_table,
 )
+from teleglas_common.settings_page import settings_table
 
 
 class Example(ServiceSettings):
@@ -74,8 +74,83 @@ def test_a_file_holds_a_secret(environment: pytest.MonkeyPatch, tmp_path: Path) 
     assert read(Example).postgres.dsn.get_secret_value() == "postgresql://from-file"
 
 
-def test_the_table_names_every_variable() -> None:
-    """The generated page lists what a service reads, with defaults and meaning."""
-    page = settings_table({"example": Example})
-    assert "| `TELEGLAS_KAFKA__BOOTSTRAP` | str | required |" in page
-    assert "| `TELEGLAS_WINDOW_S` | float | `5.0` | how far back it looks |" in page
+def test_a_folder_holds_secrets_and_the_environment_wins(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files called like variables are read, other files are not, and a set variable stays."""
+    environment.delenv("TELEGLAS_POSTGRES__DSN")
+    environment.setenv("TELEGLAS_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "TELEGLAS_POSTGRES__DSN").write_text("postgresql://mounted")
+    (tmp_path / "TELEGLAS_KAFKA__BOOTSTRAP").write_text("elsewhere:9092")
+    (tmp_path / "README").write_text("not a variable")
+    settings = read(Example)
+    assert settings.postgres.dsn.get_secret_value() == "postgresql://mounted"
+    assert settings.kafka.bootstrap == "localhost:9092"
+
+
+def test_a_missing_secret_file_is_named(environment: pytest.MonkeyPatch) -> None:
+    """A wrong mount is a fault of the configuration, not a traceback."""
+    environment.delenv("TELEGLAS_POSTGRES__DSN")
+    environment.setenv("TELEGLAS_POSTGRES__DSN_FILE", "/nowhere/dsn")
+    with pytest.raises(ConfigError, match="TELEGLAS_POSTGRES__DSN: expected a readable file"):
+        read(Example)
+
+
+class Optional(ServiceSettings):
+    postgres: PostgresSection | None = None
+
+
+def test_an_optional_section_has_variables_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A section that may be absent is read from the same variables and files when it is there."""
+    assert read(Optional).postgres is None
+    secret = tmp_path / "dsn"
+    secret.write_text("postgresql://from-file")
+    monkeypatch.setenv("TELEGLAS_POSTGRES__DSN_FILE", str(secret))
+    postgres = read(Optional).postgres
+    assert postgres is not None
+    assert postgres.dsn.get_secret_value() == "postgresql://from-file"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("TELEGLAS_HTTP__PORT", "http", "TELEGLAS_HTTP__PORT: expected a valid integer"),
+        ("TELEGLAS_HTTP__PORT", "-1", "TELEGLAS_HTTP__PORT: expected greater than or equal to 0"),
+        ("TELEGLAS_KAFKA__BOOTSTRP", "x", "TELEGLAS_KAFKA__BOOTSTRP: expected a known variable"),
+        ("TELEGLAS_TELEMETRY__LOG_LEVEL", "LOUD", "expected 'DEBUG', 'INFO'"),
+        ("TELEGLAS_KAFKA", "{broken", "expected one variable a value, not JSON"),
+    ],
+)
+def test_a_fault_says_what_was_expected(
+    environment: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    """Whatever is wrong is said in plain words beside the variable's name."""
+    environment.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        read(Example)
+    assert expected in str(caught.value)
+
+
+def test_a_faulty_secret_is_not_shown(environment: pytest.MonkeyPatch) -> None:
+    """An error names a secret's variable, never its value."""
+    environment.setenv("TELEGLAS_REDIS__URL", "x")
+    environment.setenv("TELEGLAS_TOKEN", "hunter3")
+
+    class WithToken(Example):
+        token: int
+
+    with pytest.raises(ConfigError) as caught:
+        read(WithToken)
+    assert "TELEGLAS_TOKEN" in str(caught.value)
+    assert "hunter" not in str(caught.value)
+
+
+def test_the_page_names_every_variable_once() -> None:
+    """What all services share stands in one table, what a service adds in its own."""
+    page = settings_table({"example": Example, "optional": Optional})
+    assert "| `TELEGLAS_KAFKA__BOOTSTRAP` | text | required |" in page
+    assert "| `TELEGLAS_WINDOW_S` | number | `5.0` | how far back it looks |" in page
+    assert page.count("| `TELEGLAS_POSTGRES__DSN` | secret | required |") == 2
+    assert page.count("`TELEGLAS_HTTP__PORT`") == 1
