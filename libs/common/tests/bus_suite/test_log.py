@@ -1,6 +1,7 @@
 """What every bus does as a log: order, partitions, headers, positions, epochs."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -158,3 +159,19 @@ async def test_create_twice_keeps_the_epoch_and_makes_the_twin(bus: Bus) -> None
     assert len(set(both.values())) == 2
     assert both.items() <= (await read_epochs(bus)).items()
     assert len(await bus.ends([f"{topics[0].name}.dlt"])) == 1
+
+
+async def test_publisher_holds_no_more_than_its_bound(make_bus: Callable[[int], Bus]) -> None:
+    """`send` waits at the bound: what is in flight never exceeds it, and nothing is lost."""
+    bus = make_bus(2_000)
+    topic = make_topic(partitions=2)
+    await bus.create([topic])
+    publisher = bus.publisher()
+    await publisher.start()
+    highest = 0
+    for n in range(1_000):
+        await publisher.send(numbered(topic, n % 2, n))
+        highest = max(highest, publisher.in_flight_bytes)  # type: ignore[attr-defined]
+    await publisher.stop()
+    assert highest <= 2_000
+    assert sum((await bus.ends([topic.name])).values()) == 1_000

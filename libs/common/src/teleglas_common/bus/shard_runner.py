@@ -212,8 +212,8 @@ class ShardRunner(Generic[S]):
         """
         loop = asyncio.get_running_loop()
         if self._since_checkpoint:
-            began_s = self._begin("checkpoint")
             await self._wiring.publisher.flush()
+            began_s = self._begin("checkpoint")
             await shard.checkpoint(dict(self.offsets))
             self._wiring.commit(
                 {TopicPartition(topic, self.number): at for topic, at in self.offsets.items()}

@@ -28,6 +28,7 @@ __all__ = ["StuckError", "Worker"]
 S = TypeVar("S", bound=Shard)
 _BUSY_POLL_TIMEOUT_S = 0.01
 _COMMIT_INTERVAL_S = 0.5
+_BOUNDS_AGE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +78,10 @@ class Worker(Generic[S]):
         self._uncommitted: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
+        self._asking: (
+            asyncio.Task[tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]] | None
+        ) = None
+        self._asked_s = 0.0
         self._commit_due_s = 0.0
         self._lag_due_s = 0.0
         self._stopping = False
@@ -177,17 +182,20 @@ class Worker(Generic[S]):
         """Where to start each topic: the shard's own offset, else the committed one, else earliest;
         what the log does not hold any more is skipped and counted as lost.
         """
-        begins = await self._bus.begins(topics)
-        ends = await self._bus.ends(topics)
+        committed = {
+            topic: await self._consumer.committed(TopicPartition(topic, number))
+            for topic in topics
+            if topic not in restored
+        }
         offsets: dict[str, int] = {}
         for topic in topics:
             partition = TopicPartition(topic, number)
-            begin, end = begins[partition], ends[partition]
-            wanted = restored.get(topic)
-            if wanted is None:
-                wanted = await self._consumer.committed(partition)
+            begin, end = await self._bounds(partition)
+            wanted = restored.get(topic, committed.get(topic))
             if wanted is None:
                 wanted = begin
+            if not begin <= wanted <= end:
+                begin, end = await self._bounds(partition, fresh=True)
             if not begin <= wanted <= end:
                 lost = begin - wanted if wanted < begin else 0
                 _log.error("offset %d of %s expected in %d..%d", wanted, partition, begin, end)
@@ -195,6 +203,24 @@ class Worker(Generic[S]):
                 wanted = begin
             offsets[topic] = wanted
         return offsets
+
+    async def _bounds(self, partition: TopicPartition, *, fresh: bool = False) -> tuple[int, int]:
+        """First offset and end of a partition; of a moment ago unless they must be `fresh`, since
+        all partition numbers of an assignment ask at once.
+        """
+        now_s = asyncio.get_running_loop().time()
+        failed = self._asking is not None and self._asking.done() and self._asking.exception()
+        if self._asking is None or failed or fresh or now_s > self._asked_s + _BOUNDS_AGE_S:
+            self._asked_s = now_s
+            self._asking = asyncio.create_task(self._ask_bounds())
+        begins, ends = await asyncio.shield(self._asking)
+        return begins[partition], ends[partition]
+
+    async def _ask_bounds(
+        self,
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        topics = sorted(self._topics)
+        return await self._bus.begins(topics), await self._bus.ends(topics)
 
     def _commit_later(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._uncommitted.update(offsets)

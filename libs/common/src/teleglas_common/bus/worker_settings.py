@@ -29,7 +29,9 @@ class WorkerSettings:
     retry_initial_s: float = 0.2
     retry_max_s: float = 10.0
     stuck_after_s: float = 60.0
-    """One turn (or checkpoint or restore) that takes longer stops the worker."""
+    """One record, checkpoint or restore that takes longer stops the worker. Waiting for the log to
+    acknowledge is not counted: the publisher has a time-out of its own.
+    """
     drain_timeout_s: float = 15.0
     """For finishing the turn and the checkpoint when a partition goes or the worker stops."""
     lag_interval_s: float = 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -15,6 +16,7 @@ __all__ = ["Stoppable", "bounded", "release", "to_record"]
 
 T = TypeVar("T")
 _RELEASE_TIMEOUT_S = 5.0
+_value_of = itemgetter(1)
 _log = logging.getLogger(__name__)
 
 
@@ -43,12 +45,8 @@ async def release(client: Stoppable) -> None:
 def to_record(raw: Any) -> Record:
     """Our record of aiokafka's; a header without a value has an empty one."""
     headers = raw.headers
+    if None in map(_value_of, headers):
+        headers = [(name, value or b"") for name, value in headers]
     return Record(
-        raw.topic,
-        raw.partition,
-        raw.offset,
-        raw.key,
-        raw.value,
-        tuple((name, value or b"") for name, value in headers) if headers else (),
-        raw.timestamp,
+        raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(headers), raw.timestamp
     )
