@@ -134,15 +134,20 @@ async def _follow(
 
 
 def _show_addresses(running: Replay, *, as_json: bool) -> None:
-    urls = {
-        venue: {"ws": server.ws_url, "rest": server.rest_url}
-        for venue, server in running.servers.items()
-    }
     if as_json:
-        click.echo(json.dumps({"venues": urls, "frames": running.timeline.total}))
+        venues = {
+            venue: {
+                "ws": server.ws_url,
+                "rest": server.rest_url,
+                "instruments": running.instruments(venue),
+            }
+            for venue, server in running.servers.items()
+        }
+        click.echo(json.dumps({"venues": venues, "frames": running.timeline.total}))
         return
-    for venue, url in urls.items():
-        click.echo(f"{venue:<13} {url['ws']}  {url['rest']}  {url['rest']}/replay/status")
+    for venue, server in running.servers.items():
+        click.echo(f"{venue:<13} {server.ws_url}  {server.rest_url}  /replay/status")
+        click.echo(f"{'':<13} {' '.join(running.instruments(venue))}")
     for note in running.timeline.notes:
         click.echo(note)
 

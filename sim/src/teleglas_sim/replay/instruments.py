@@ -14,7 +14,7 @@ import msgspec
 from teleglas_sim.replay.streams import BINANCE_USDM, OKX, Channel
 from teleglas_sim.replay.timeline import Timeline
 
-__all__ = ["binance_symbol", "grid", "okx_instrument"]
+__all__ = ["binance_symbol", "canonical", "grid", "okx_instrument"]
 
 _QUOTES = (
     "FDUSD",
@@ -116,6 +116,20 @@ def okx_instrument(timeline: Timeline, symbol: str) -> dict[str, str] | None:
     if kind == "FUTURES":
         entry["expTime"] = str(_delivery_ms(parts[-1]))
     return _with_contract(entry, timeline, symbol)
+
+
+def canonical(venue: str, symbol: str) -> str:
+    """Teleglas's own name of an instrument: `BTC-USDT`, `BTC-USDT-PERP`, `BTC-USDT-20261225`."""
+    if venue == OKX:
+        base, quote, *rest = symbol.split("-")
+        contract = "-".join(rest)
+    else:
+        pair, _, contract = symbol.partition("_")
+        base, quote = _split(pair)
+        contract = contract or ("SWAP" if venue == BINANCE_USDM else "")
+    if not contract:
+        return f"{base}-{quote}"
+    return f"{base}-{quote}-{'PERP' if contract == 'SWAP' else f'20{contract}'}"
 
 
 def _with_contract(entry: dict[str, str], timeline: Timeline, symbol: str) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from teleglas_sim.replay.audience import Audience
 from teleglas_sim.replay.binance_feed import BinanceReplayFeed
+from teleglas_sim.replay.instruments import canonical
 from teleglas_sim.replay.loading import load
 from teleglas_sim.replay.okx_feed import OkxReplayFeed
 from teleglas_sim.replay.pace import MAX_SPEED, Pace
@@ -110,6 +111,10 @@ class Replay:
         if self._running is None:
             raise RuntimeError("expected a started replay, it was not started")
         await asyncio.shield(self._running)
+
+    def instruments(self, venue: str) -> list[str]:
+        """Canonical symbols of what was recorded of a venue."""
+        return [canonical(venue, symbol) for symbol in self.timeline.symbols(venue)]
 
     def status(self) -> Status:
         return self.play.status()

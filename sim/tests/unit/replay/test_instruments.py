@@ -2,7 +2,7 @@
 
 import pytest
 
-from teleglas_sim.replay.instruments import grid
+from teleglas_sim.replay.instruments import canonical, grid
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,23 @@ def test_the_step_is_the_common_divisor_of_many_and_a_decimal_of_few(
 ) -> None:
     """A few values could share a divisor by chance."""
     assert grid(values) == step
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "name"),
+    [
+        ("binance", "BTCUSDT", "BTC-USDT"),
+        ("binance", "ETHBTC", "ETH-BTC"),
+        ("binance-usdm", "BTCUSDT", "BTC-USDT-PERP"),
+        ("binance-usdm", "BTCUSDT_261225", "BTC-USDT-20261225"),
+        ("okx", "BTC-USDT", "BTC-USDT"),
+        ("okx", "UNI-USD-SWAP", "UNI-USD-PERP"),
+        ("okx", "BTC-USD-220527", "BTC-USD-20220527"),
+        ("okx", "BTC-USD-220514-22000-C", "BTC-USD-20220514-22000-C"),
+    ],
+)
+def test_instruments_are_shown_under_their_canonical_names(
+    venue: str, symbol: str, name: str
+) -> None:
+    """The names that ingest is configured with."""
+    assert canonical(venue, symbol) == name
