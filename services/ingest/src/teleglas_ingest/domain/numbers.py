@@ -127,11 +127,13 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
     def parse(text: str) -> int:
         if places and text[dot:-places] == ".":
             digits = text.replace(".", "", 1)
-            value = int(digits) if digits.isdigit() and len(digits) < 20 else scaled(text, exponent)
+            plain = digits.isdigit() and digits.isascii() and len(digits) < 20
+            value = int(digits) if plain else scaled(text, exponent)
         else:
             head, _, tail = text.partition(".")
             digits = head + tail
-            if digits.isdigit() and head and len(tail) <= places and len(digits) < MAX_LENGTH:
+            plain = digits.isdigit() and digits.isascii() and head and len(digits) < MAX_LENGTH
+            if plain and len(tail) <= places:
                 value = int(digits) * factors[len(tail)]
             else:
                 value = scaled(text, exponent)
