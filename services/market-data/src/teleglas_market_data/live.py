@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from teleglas.market.v1.candle_pb2 import Summary
+from teleglas.market.v1.ticker_pb2 import Ticker
+from teleglas_contracts.topics import MARKET_CANDLES_V1
 from teleglas_market_data.domain.book import Book
 from teleglas_market_data.ports import Market, StoredCandle
 
@@ -34,7 +36,13 @@ class LiveShard(Protocol):
 
     def forming(self, market: Market, level: int) -> StoredCandle | None: ...
 
+    def frontier(self, market: Market) -> int: ...
+
     def book(self, market: Market) -> LiveBook | None: ...
+
+    def ticker(self, market: Market) -> Ticker | None: ...
+
+    def summary(self, market: Market) -> Summary | None: ...
 
 
 class SlowReaderError(Exception):
@@ -59,14 +67,23 @@ class Mailbox:
             self.waiting[key] = value
         self.arrived.set()
 
-    async def take(self) -> list[StoredCandle | Summary]:
-        """Wait for values and take all of them. Raises SlowReaderError when some were lost."""
-        await self.arrived.wait()
+    async def take(self, timeout_s: float | None) -> list[StoredCandle | Summary]:
+        """Wait for values, at most `timeout_s`, and take all of them. Raises SlowReaderError when
+        some were lost.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.arrived.wait(), timeout_s)
         self.arrived.clear()
         if self.overflown:
             raise SlowReaderError(f"expected a reader within {MAX_WAITING} values, fell behind")
         taken = list(self.waiting.values())
         self.waiting.clear()
+        return taken
+
+    def take_traded(self) -> list[Market]:
+        """Markets that traded since the last call."""
+        taken = sorted(self.traded)
+        self.traded.clear()
         return taken
 
 
@@ -98,21 +115,37 @@ class Live:
             if box.wants(market):
                 box.traded.add(market)
 
+    def markets(self) -> list[Market]:
+        """Every market that a shard here owns."""
+        return [market for shard in self.shards.values() for market in shard.markets()]
+
     def forming(self, market: Market, level: int) -> StoredCandle | None:
         """The forming candle of a market that a shard here owns."""
-        for shard in self.shards.values():
-            found = shard.forming(market, level)
-            if found is not None:
-                return found
-        return None
+        shard = self._owner(market)
+        return None if shard is None else shard.forming(market, level)
+
+    def frontier(self, market: Market) -> int:
+        """Seconds before this time are closed; 0 where no shard here owns the market."""
+        shard = self._owner(market)
+        return 0 if shard is None else shard.frontier(market)
 
     def book(self, market: Market) -> LiveBook | None:
-        """The live book of a market that a shard here owns."""
-        for shard in self.shards.values():
-            found = shard.book(market)
-            if found is not None:
-                return found
-        return None
+        """The book of a market, if it is in sync and a shard here owns it."""
+        shard = self._owner(market)
+        return None if shard is None else shard.book(market)
+
+    def ticker(self, market: Market) -> Ticker | None:
+        """The merged ticker of a market that a shard here owns."""
+        shard = self._owner(market)
+        return None if shard is None else shard.ticker(market)
+
+    def summary(self, market: Market) -> Summary | None:
+        """The last summary of a market, if it was said since its shard was restored here."""
+        shard = self._owner(market)
+        return None if shard is None else shard.summary(market)
+
+    def _owner(self, market: Market) -> LiveShard | None:
+        return self.shards.get(MARKET_CANDLES_V1.partition(market[1]))
 
     @contextmanager
     def watch_candles(self, wants: Callable[[Market], bool]) -> Iterator[Mailbox]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from teleglas.market.v1.candle_pb2 import Summary
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas_common.bus.encode import outgoing
@@ -70,6 +71,7 @@ class MarketShard:
         self.books = BookDesk()
         self.summaries = SummaryDesk(tools.summary_every_ns)
         self.tickers: dict[Market, Ticker] = {}
+        self.said: dict[Market, Summary] = {}
         self.fresh_tickers: set[Market] = set()
         self.trackers: dict[str, ProgressTracker] = {}
         self.join = InputJoin(tools.clock, self.trackers, JOINED)
@@ -172,8 +174,18 @@ class MarketShard:
     def forming(self, market: Market, level: int) -> StoredCandle | None:
         return self.candles.forming(market, level)
 
+    def frontier(self, market: Market) -> int:
+        candles = self.candles.books.get(market)
+        return 0 if candles is None else candles.levels[0].frontier
+
     def book(self, market: Market) -> LiveBook | None:
         return self.books.live(market)
+
+    def ticker(self, market: Market) -> Ticker | None:
+        return self.tickers.get(market)
+
+    def summary(self, market: Market) -> Summary | None:
+        return self.said.get(market)
 
     def keep_ticker(self, update: Ticker) -> None:
         """Merge what changed into the market's ticker."""
@@ -215,6 +227,7 @@ class MarketShard:
             event_id=f"{market[0]}:{market[1]}:{view.tick}",
         )
         await self.tools.publisher.send(record)
+        self.said[market] = message
         self.tools.live.summarised(message)
         if record.value is not None:
             self.tools.latest.put("summary", *market, record.value)

@@ -1,0 +1,70 @@
+"""What market-data runs with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from teleglas_common.settings import (
+    GrpcSection,
+    KafkaSection,
+    PostgresSection,
+    RedisSection,
+    Section,
+    ServiceSettings,
+)
+from teleglas_market_data.domain.intervals import SECOND_NS
+
+__all__ = ["CandlesSection", "Settings"]
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class CandlesSection(Section):
+    """How candles and summaries are made and kept."""
+
+    late_bound_s: Annotated[int, Field(ge=60, le=13 * 86_400)] = Field(
+        default=7 * 86_400,
+        description="a trade later than this changes no candle; 1s candles are kept 14 days",
+    )
+    summary_every_s: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=1, description="a market's summary is said at most this often, of event time"
+    )
+    checkpoint_every_s: Seconds = Field(
+        default=1.0, description="state, rows and offsets are stored this often"
+    )
+    default_quote: str = Field(default="USDT", description="what bare `BTC` is quoted in")
+    drop_old_data: bool = Field(
+        default=False,
+        description="drop pieces of tables that are older, by event time, than each table keeps",
+    )
+
+
+class Settings(ServiceSettings):
+    kafka: KafkaSection
+    postgres: PostgresSection
+    redis: RedisSection
+    grpc: GrpcSection = Field(default_factory=GrpcSection)
+    candles: CandlesSection = Field(default_factory=CandlesSection)
+    principal_secret: SecretStr = Field(
+        default=SecretStr(""), description="verifies the principal in gRPC metadata"
+    )
+    require_principal: bool = Field(
+        default=False, description="refuse calls without a principal; needs the secret"
+    )
+
+    @model_validator(mode="after")
+    def _principals_can_be_verified(self) -> Self:
+        secret = self.principal_secret.get_secret_value()
+        if (self.require_principal or secret) and len(secret) < 16:
+            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
+        return self
+
+    @property
+    def late_bound_ns(self) -> int:
+        return self.candles.late_bound_s * SECOND_NS
+
+    @property
+    def summary_every_ns(self) -> int:
+        return self.candles.summary_every_s * SECOND_NS
