@@ -107,25 +107,25 @@ class BinanceReplayFeed(ReplayFeed):
         return _json(info)
 
     def _all_symbols(self) -> bytes:
-        """The recorded answer as it stands when it alone names every recorded instrument."""
-        recorded = self.recorded(f"{self._root}/exchangeInfo")
+        """The instruments of the capture, as recorded or else as their frames tell: a client that
+        follows all that is listed must not wait for streams that do not exist.
+        """
         info: dict[str, Any] = {
             "timezone": "UTC",
             "serverTime": self.now_ms,
             "rateLimits": [],
             "exchangeFilters": [],
-            "symbols": [],
         }
         known: dict[str, Any] = {}
-        for number, body in enumerate(recorded):
+        for body in self.recorded(f"{self._root}/exchangeInfo"):
             info = msgspec.json.decode(body)
             for entry in info["symbols"]:
                 known.setdefault(entry["symbol"], entry)
-            if number == 0 and known.keys() >= set(self._symbols):
-                return body
-        for symbol in sorted(set(self._symbols) - known.keys()):
-            known[symbol] = binance_symbol(self.play.timeline, self.venue, symbol)
-        return msgspec.json.encode(info | {"symbols": list(known.values())})
+        entries = [
+            known.get(symbol) or binance_symbol(self.play.timeline, self.venue, symbol)
+            for symbol in self._symbols
+        ]
+        return msgspec.json.encode(info | {"symbols": entries})
 
     def _depth(self, query: Query) -> RestAnswer:
         symbol = self._symbol(query)

@@ -148,17 +148,17 @@ class OkxReplayFeed(ReplayFeed):
         return found
 
     def _reference(self) -> list[dict[str, str]]:
-        """Recorded instruments, then those that only the frames tell of."""
+        """The instruments of the capture, as recorded or else as their frames tell."""
         if self._instruments_known is None:
             known: dict[str, dict[str, str]] = {}
             for body in self.recorded(_INSTRUMENTS):
                 for entry in msgspec.json.decode(body)["data"]:
                     known.setdefault(entry["instId"], entry)
-            for symbol in sorted(self._symbols - known.keys()):
-                derived = okx_instrument(self.play.timeline, symbol)
-                if derived is not None:
-                    known[symbol] = derived
-            self._instruments_known = list(known.values())
+            entries = [
+                known.get(symbol) or okx_instrument(self.play.timeline, symbol)
+                for symbol in sorted(self._symbols)
+            ]
+            self._instruments_known = [entry for entry in entries if entry is not None]
         return self._instruments_known
 
     def _levels(self, path: str, query: Query) -> list[Any]:

@@ -129,6 +129,10 @@ async def test_okx_serves_its_channels_and_opens_books_at_the_position(
     (book,) = json.loads(opening)["data"]
     assert json.loads(opening)["action"] == "snapshot"
     assert book["checksum"] == checksum(book["bids"], book["asks"])
+    swaps = await get(f"{server.rest_url}/api/v5/public/instruments?instType=SWAP")
+    assert [(s["instId"], s["ctVal"], s["lever"]) for s in swaps["data"]] == [
+        ("UNI-USD-SWAP", "10", "75")
+    ], "expected the recorded entries of the capture's own instruments"
     rest = await get(f"{server.rest_url}/api/v5/market/books?instId=BTC-USDT&sz=400")
     assert rest["data"][0]["bids"] == book["bids"]
     await replay.stop()
