@@ -27,10 +27,10 @@ pytestmark = pytest.mark.integration
 class MarketData(service_pb2_grpc.MarketDataServicer):
     """Answers candles, one of them forming; nothing else."""
 
-    async def ListCandles(self, request, context):  # noqa: N802
+    async def ListCandles(self, _request, _context):  # noqa: N802
         return service_pb2.ListCandlesResponse(candles=[candle(0)], next_page_token="more")
 
-    async def StreamCandles(self, request, context):  # noqa: N802
+    async def StreamCandles(self, _request, _context):  # noqa: N802
         forming = candle(1)
         forming.is_closed = False
         yield service_pb2.StreamCandlesResponse(candle=forming)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,39 +15,18 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.settings import HttpSection
-from teleglas_common.telemetry import Metrics
-from teleglas_contracts.topics import MARKET_INSTRUMENTS_V1
-from teleglas_gateway.access import KeyAccess
-from teleglas_gateway.adapters.watchers import StreamMetrics
-from teleglas_gateway.channels import CHANNELS
-from teleglas_gateway.domain.authorize import ScopeAuthorizer
-from teleglas_gateway.domain.symbols import Catalogue
 from teleglas_gateway.rest.http import HttpServer
-from teleglas_gateway.stream.assembly import Streams
 from teleglas_gateway.stream.context import StreamSettings
 from teleglas_gateway.stream.protocol import stream_protocol
-from teleglas_gateway.testing import (
-    MemoryKeys,
-    MemoryTickets,
-    instrument,
-    key_record,
-    list_instruments,
-)
-
-KEY = "tg_" + "A" * 8 + "_" + "b" * 40
+from teleglas_gateway.testing import KEY
+from teleglas_gateway.testing.edge import StreamEdge, make_bus, open_streams
 
 
 @dataclass
-class Edge:
-    """A running stream server and what stands behind it."""
+class Edge(StreamEdge):
+    """A running stream server behind a port."""
 
-    bus: MemoryBus
-    streams: Streams
     http: HttpServer
-    keys: MemoryKeys
-    tickets: MemoryTickets
-    metrics: Metrics
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -88,44 +67,16 @@ class Client:
                 return message
 
 
-async def make_bus() -> MemoryBus:
-    bus = MemoryBus()
-    await bus.create([MARKET_INSTRUMENTS_V1, *(c.topic for c in CHANNELS)])
-    await list_instruments(
-        bus,
-        instrument("binance", "BTC-USDT"),
-        instrument("okx", "BTC-USDT"),
-        instrument("binance", "ETH-USDT"),
-        instrument("binance", "SOL-USDC"),
-    )
-    return bus
-
-
 @asynccontextmanager
 async def run_edge(bus: MemoryBus, settings: StreamSettings) -> AsyncIterator[Edge]:
-    keys, tickets, metrics = MemoryKeys(), MemoryTickets(), Metrics()
-    await keys.add(key_record(KEY))
-    streams = await Streams.start(
-        bus,
-        Catalogue("USDT"),
-        KeyAccess(keys, tickets),
-        ScopeAuthorizer(),
-        keys,
-        settings,
-        StreamMetrics(metrics),
-    )
-    http = HttpServer(HttpSection(), FastAPI(), stream_protocol(streams.server))
-    await http.start()
-    running = asyncio.create_task(streams.run())
-    try:
-        yield Edge(bus, streams, http, keys, tickets, metrics)
-        assert not running.done(), "the streams broke"
-    finally:
-        streams.server.say_goodbye()
-        await http.stop()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await streams.stop()
+    async with open_streams(settings, bus=bus) as inner:
+        http = HttpServer(HttpSection(), FastAPI(), stream_protocol(inner.streams.server))
+        await http.start()
+        try:
+            yield Edge(http=http, **vars(inner))
+        finally:
+            inner.streams.server.say_goodbye()
+            await http.stop()
 
 
 @pytest.fixture
