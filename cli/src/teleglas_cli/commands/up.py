@@ -129,7 +129,7 @@ class _Run:
         self.summary.peak_rss_mb_by_process = dict(self.usage.rounded())
         if self.options.summary is not None:
             self.progress.step("counting what the topics hold ...")
-            await product.processes["ingest"].stop()
+            await product.stop_part("ingest")
             await summarise(product.bus, self.summary)
 
     @property

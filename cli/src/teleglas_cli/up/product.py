@@ -46,7 +46,7 @@ class Product:
         self.sample_market = LIVE_MARKET
         self._say = say
         self._logs = options.state_dir / "logs"
-        self._tasks: list[asyncio.Task[None]] = []
+        self._supervisors: dict[str, asyncio.Task[None]] = {}
 
     @property
     def bus(self) -> Bus:
@@ -118,7 +118,7 @@ class Product:
         )
         for process in self.everything():
             supervisor = Supervisor(process, self._reported)
-            self._tasks.append(asyncio.create_task(supervisor.run(), name=process.name))
+            self._supervisors[process.name] = asyncio.create_task(supervisor.run())
         self.running.write(folder.parent)
 
     async def _start_source(self, source: ManagedProcess | None) -> None:
@@ -152,17 +152,25 @@ class Product:
 
     async def stop(self) -> None:
         """Drain: first what brings data in, then what works on it, then what it stands on."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await self._leave(*self._supervisors)
         (self.options.state_dir.parent / "running.json").unlink(missing_ok=True)
         for name in ("ingest", "venues", "market-data", "gateway"):
-            process = self.processes.get(name)
-            if process is not None:
-                await process.stop(STOP_GRACE_S)
+            await self.stop_part(name)
         with contextlib.suppress(ProcessError):
             await self.stack.stop()
+
+    async def stop_part(self, name: str) -> None:
+        """End one of `processes` for good: nothing restarts it."""
+        await self._leave(name)
+        process = self.processes.get(name)
+        if process is not None:
+            await process.stop(STOP_GRACE_S)
+
+    async def _leave(self, *names: str) -> None:
+        left = [self._supervisors.pop(name) for name in names if name in self._supervisors]
+        for supervisor in left:
+            supervisor.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def environment_of_source() -> dict[str, str]:
