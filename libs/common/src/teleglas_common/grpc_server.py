@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
+import grpc.aio
+import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 from opentelemetry.propagate import extract
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry.metrics import Metrics
@@ -26,6 +30,10 @@ Errors = Mapping[type[Exception], grpc.StatusCode]
 Register = Callable[[grpc.aio.Server], None]
 GRACE_S = 5.0
 
+OK, CANCELLED = "OK", "CANCELLED"
+STATUS_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+log = structlog.get_logger(__name__)
 _tracer = trace.get_tracer("teleglas.grpc")
 
 
@@ -58,6 +66,7 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", limit),
                 ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.so_reuseport", 0),
             ],
         )
@@ -67,7 +76,12 @@ class GrpcServer:
         reflection.enable_server_reflection(
             (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        self.port = server.add_insecure_port(f"{self._section.host}:{self._section.port}")
+        address = f"{self._section.host}:{self._section.port}"
+        credentials = server_credentials(self._section)
+        if credentials is None:
+            self.port = server.add_insecure_port(address)
+        else:
+            self.port = server.add_secure_port(address, credentials)
         await server.start()
         self._server = server
         for name in ("", *self._names):
@@ -115,10 +129,13 @@ class _Interceptor(grpc.aio.ServerInterceptor):
     def _unary(self, name: str, carrier: dict[str, Any], call: Any) -> Any:
         async def wrapped(request: Any, context: Any) -> Any:
             with self._watched(name, carrier) as outcome:
+                own_s = self._deadline_s if context.time_remaining() is None else None
                 try:
-                    return await call(request, context)
+                    async with asyncio.timeout(own_s) as limit:
+                        return await call(request, context)
                 except Exception as error:  # noqa: BLE001  becomes a status
-                    await self._fail(error, context, outcome)
+                    late = isinstance(error, TimeoutError) and limit.expired()
+                    await self._fail(error, context, outcome, late=late)
 
         return wrapped
 
@@ -134,26 +151,57 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     @contextmanager
-    def _watched(self, name: str, carrier: dict[str, Any]) -> Any:
-        outcome = ["OK"]
-        began = time.perf_counter()
-        with _tracer.start_as_current_span(name, context=extract(carrier), kind=SpanKind.SERVER):
+    def _watched(self, name: str, carrier: dict[str, Any]) -> Iterator[list[str]]:
+        outcome = [OK]
+        began_s = time.perf_counter()
+        with _tracer.start_as_current_span(
+            name, context=extract(carrier), kind=SpanKind.SERVER, record_exception=False
+        ) as span:
             try:
                 yield outcome
+            except (asyncio.CancelledError, GeneratorExit):
+                outcome[0] = CANCELLED
+                raise
             finally:
-                seconds = time.perf_counter() - began
+                if outcome[0] != OK:
+                    span.set_status(Status(StatusCode.ERROR, outcome[0]))
                 self._metrics.histogram("teleglas_grpc_server_seconds", name, outcome[0]).observe(
-                    seconds
+                    time.perf_counter() - began_s
                 )
 
-    async def _fail(self, error: Exception, context: Any, outcome: list[str]) -> None:
-        """End the call with the error's status; what has none is raised on, as UNKNOWN."""
+    async def _fail(
+        self, error: Exception, context: Any, outcome: list[str], *, late: bool = False
+    ) -> None:
+        """End the call with the error's status; what has none is INTERNAL, logged, not shown."""
         if isinstance(error, grpc.aio.AbortError):
-            outcome[0] = str(context.code())
+            code = context.code()
+            outcome[0] = STATUS_NAMES.get(code, getattr(code, "name", str(code)))
             raise error
+        code, text = self._status(error, late=late)
+        outcome[0] = code.name
+        await context.abort(code, text)
+
+    def _status(self, error: Exception, *, late: bool) -> tuple[grpc.StatusCode, str]:
+        if late:
+            text = f"expected an answer within {self._deadline_s:g} s"
+            return grpc.StatusCode.DEADLINE_EXCEEDED, text
         for kind, code in self._errors.items():
             if isinstance(error, kind):
-                outcome[0] = code.name
-                await context.abort(code, str(error))
-        outcome[0] = "UNKNOWN"
-        raise error
+                return code, str(error)
+        log.error("call failed", exc_info=error)
+        return grpc.StatusCode.INTERNAL, "the call failed; the server's log says why"
+
+
+def server_credentials(section: GrpcSection) -> grpc.ServerCredentials | None:
+    """TLS as the settings name it, None for plain text."""
+    cert_file, key_file = section.tls_cert_file, section.tls_key_file
+    if cert_file is None and key_file is None:
+        return None
+    if cert_file is None or key_file is None:
+        raise ValueError("expected both a TLS certificate and its key, found one of them")
+    ca_file: Path | None = section.tls_client_ca_file
+    return grpc.ssl_server_credentials(
+        [(key_file.read_bytes(), cert_file.read_bytes())],
+        None if ca_file is None else ca_file.read_bytes(),
+        require_client_auth=ca_file is not None,
+    )
