@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -25,7 +25,7 @@ from teleglas_market_data.ports import (
 
 __all__ = ["TRADE_COLUMNS", "RowWriter", "trade_rows"]
 
-Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 Row = tuple[Any, ...]
 
 TRADE_COLUMNS = (
