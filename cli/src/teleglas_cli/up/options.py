@@ -34,6 +34,6 @@ class Options:
     rate: int = 200
     for_s: float = 0.0
     summary: Path | None = None
-    gateway_port: int = 8080
+    gateway_port: int = 0
     otlp_endpoint: str = ""
     extra_env: tuple[tuple[str, str], ...] = ()

@@ -52,7 +52,7 @@ class Layout:
 def plan(gateway_port: int) -> Layout:
     """Choose free ports; the gateway's is the asked one if nobody has it."""
     own, market_data_http, market_data_grpc, ingest_http = free_ports(4)
-    gateway_http = gateway_port if is_free(gateway_port) else own
+    gateway_http = gateway_port if gateway_port and is_free(gateway_port) else own
     return Layout(gateway_http, market_data_http, market_data_grpc, ingest_http)
 
 
