@@ -12,7 +12,7 @@ from teleglas_ingest.testing import spot
 MARKET = spot()
 
 
-def change(  # noqa: PLR0913
+def change(
     first: int,
     last: int,
     prev: int = -1,
@@ -65,9 +65,9 @@ def test_a_snapshot_older_than_the_buffer_is_passed_over() -> None:
     sync = BookSync(RangeRule(), first_epoch=1)
     sync.on_change(change(100, 101))
     assert sync.on_change(change(50, 50, snapshot=True)) == ([], None)
-    assert sync.state is SyncState.WANTS_SNAPSHOT
+    assert sync.snapshot(0) is None
     sync.on_change(change(99, 99, snapshot=True))
-    assert sync.state is SyncState.LIVE
+    assert sync.snapshot(0) is not None
 
 
 @pytest.mark.parametrize(

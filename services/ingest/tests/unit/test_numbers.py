@@ -28,7 +28,7 @@ def test_parser_agrees_with_scaled_within_its_limits(text: str, exponent: int) -
     try:
         expected = scaled(text, exponent)
     except RefusedError as error:
-        with pytest.raises(RefusedError, match=error.reason):
+        with pytest.raises(RefusedError, match=f"{error.reason}|implausible"):
             parse(text)
     else:
         assert parse(text) == expected
@@ -40,10 +40,9 @@ def test_parser_survives_any_text(text: str) -> None:
     parse = parser(-8, most=10**10)
     try:
         value = parse(text)
-    except RefusedError as error:
-        assert error.reason
-    else:
-        assert 0 < value <= 10**18
+    except RefusedError:
+        return
+    assert 0 < value <= 10**18
 
 
 @pytest.mark.parametrize(

@@ -125,14 +125,16 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
     factors = tuple(int(10 ** (places - used)) for used in range(places + 1))
 
     def parse(text: str) -> int:
-        if places and text[dot:-places] == ".":
+        if places < len(text) - 1 and places and text[dot] == ".":
             digits = text.replace(".", "", 1)
             plain = digits.isdigit() and digits.isascii() and len(digits) < 20
             value = int(digits) if plain else scaled(text, exponent)
         else:
             head, _, tail = text.partition(".")
             digits = head + tail
-            plain = digits.isdigit() and digits.isascii() and head and len(digits) < MAX_LENGTH
+            plain = (
+                digits.isdigit() and digits.isascii() and head != "" and len(digits) < MAX_LENGTH
+            )
             if plain and len(tail) <= places:
                 value = int(digits) * factors[len(tail)]
             else:

@@ -94,6 +94,7 @@ class MarketFeed:
             max_trades=policy.max_batch_trades, max_age_ns=policy.max_batch_age_ns
         )
         self._quote: Ticker | None = None
+        self._had_book = False
         self._snapshot_ns = 0
         self._snapshot_event = 0
         self._book_gap: Gap | None = None
@@ -281,7 +282,7 @@ class MarketFeed:
         )
 
     def _break_book(self, broken: BookBreak, *, repair: bool = True) -> None:
-        was_live = self._book_gap is None and self._snapshot_ns > 0
+        was_live = self._book_gap is None and self._had_book
         self.book.reset()
         if was_live:
             gap = self._gap(
@@ -300,6 +301,7 @@ class MarketFeed:
             self._outbox.put(BookOut(self.market, update, source))
             if update.is_snapshot:
                 self._snapshot_ns, self._snapshot_event = now_ns, update.ts_event
+        self._had_book = True
         latest = updates[-1]
         gap = self._book_gap
         if gap is not None and self.book.state is SyncState.LIVE:
