@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teleglas_common.settings import ServiceSettings
 from teleglas_common.settings_page import settings_table
-from teleglas_common.telemetry.metrics import metrics_table
+from teleglas_common.telemetry.registry import metrics_table
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "operations"

@@ -8,9 +8,6 @@ from teleglas_common.clock import ManualClock
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
 from teleglas_common.principal import Principal, PrincipalError, Signer
 from teleglas_common.retry import Backoff, retry
-from teleglas_common.telemetry import Metrics
-from teleglas_common.telemetry.logs import scrubbed
-from teleglas_common.telemetry.metrics import metrics_table, registered
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 
@@ -77,31 +74,3 @@ async def test_retry_backs_off_and_ends() -> None:
     with pytest.raises(OSError, match="down"):
         await retry(attempt, ValueError)
     assert len(tries) == 4
-
-
-def test_metrics_know_only_registered_names() -> None:
-    """A misspelt metric is an error, not a new metric."""
-    metrics = Metrics()
-    metrics.counter("teleglas_ingest_frames_total", "okx").inc()
-    assert metrics.registry.get_sample_value("teleglas_ingest_frames_total", {"venue": "okx"}) == 1
-    for wrong in ("teleglas_ingest_frame_total", "teleglas_bus_shards"):
-        with pytest.raises(KeyError, match="registry"):
-            metrics.counter(wrong)
-
-
-def test_every_registered_metric_can_be_made_and_is_documented() -> None:
-    """The registry is whole: types, labels and buckets fit, and the page lists each."""
-    metrics, page = Metrics(), metrics_table()
-    for name, spec in registered()["metrics"].items():
-        getattr(metrics, spec["type"])(name, *("x" for _ in spec["labels"]))
-        assert f"`{name}`" in page
-
-
-def test_logs_mask_secrets() -> None:
-    """Fields named like secrets and passwords in URLs are not written."""
-    event = {"api_key": "abc", "url": "postgresql://u:hunter2@h/x", "count": 3}
-    assert scrubbed(None, "info", event) == {
-        "api_key": "***",
-        "url": "postgresql://u:***@h/x",
-        "count": 3,
-    }

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Self
 
-import yaml
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+)
 
-__all__ = ["BusMetrics", "Metrics", "metrics_table", "registered"]
+from teleglas_common.telemetry.registry import SHARED_OWNERS, registered
 
+__all__ = ["BusMetrics", "Metrics"]
 
-@cache
-def registered() -> Mapping[str, Any]:
-    """The registry file's content: `metrics` and `buckets`."""
-    text = files("teleglas_common.telemetry").joinpath("registry.yaml").read_text(encoding="utf-8")
-    found: Mapping[str, Any] = yaml.safe_load(text)
-    return found
+Metric = Counter | Gauge | Histogram
 
 
 class Metrics:
@@ -26,7 +27,32 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._made: dict[str, Counter | Gauge | Histogram] = {}
+        self._made: dict[str, Metric] = {}
+        self._children: dict[tuple[str, ...], Metric] = {}
+
+    @classmethod
+    def of(cls, service: str, **known: Sequence[str]) -> Self:
+        """The metrics of a service from the start: its own, the bus', gRPC's and the process'.
+
+        Counters stand at 0 for every label value that the registry or `known` names, such as
+        `venue=("binance", "okx")`.
+        """
+        metrics = cls()
+        ProcessCollector(registry=metrics.registry)
+        GCCollector(registry=metrics.registry)
+        metrics.declare(service, *SHARED_OWNERS, known=known)
+        return metrics
+
+    def declare(self, *owners: str, known: Mapping[str, Sequence[str]]) -> None:
+        """Make what these owners have, counters at 0 where their label values are known."""
+        for spec in registered().values():
+            if spec.owner not in owners:
+                continue
+            self._find(spec.name, spec.type)
+            values = [spec.values.get(label) or known.get(label, ()) for label in spec.labels]
+            if spec.type == "counter":
+                for labels in product(*values):
+                    self.counter(spec.name, *labels)
 
     def counter(self, name: str, *labels: str) -> Counter:
         """The counter's child for these label values."""
@@ -40,25 +66,30 @@ class Metrics:
         """The histogram's child for these label values."""
         return self._child(name, "histogram", labels)  # type: ignore[return-value]
 
-    def _child(self, name: str, kind: str, labels: tuple[str, ...]) -> Counter | Gauge | Histogram:
-        metric = self._made.get(name) or self._make(name, kind)
-        return metric.labels(*labels) if labels else metric
+    def _child(self, name: str, kind: str, labels: tuple[str, ...]) -> Metric:
+        child = self._children.get((kind, name, *labels))
+        if child is None:
+            metric = self._find(name, kind)
+            child = metric.labels(*labels) if labels else metric
+            self._children[kind, name, *labels] = child
+        return child
 
-    def _make(self, name: str, kind: str) -> Counter | Gauge | Histogram:
-        spec = registered()["metrics"].get(name)
-        if spec is None or spec["type"] != kind:
-            found = "nothing" if spec is None else f"a {spec['type']}"
+    def _find(self, name: str, kind: str) -> Metric:
+        spec = registered().get(name)
+        if spec is None or spec.type != kind:
+            found = "nothing" if spec is None else f"a {spec.type}"
             raise KeyError(f"expected a {kind} named {name} in the registry, found {found}")
-        labels, text = tuple(spec["labels"]), spec["help"]
-        metric: Counter | Gauge | Histogram
-        if kind == "counter":
-            metric = Counter(name.removesuffix("_total"), text, labels, registry=self.registry)
-        elif kind == "gauge":
-            metric = Gauge(name, text, labels, registry=self.registry)
-        else:
-            buckets = registered()["buckets"][spec["buckets"]]
-            metric = Histogram(name, text, labels, buckets=buckets, registry=self.registry)
-        self._made[name] = metric
+        metric = self._made.get(name)
+        if metric is None:
+            if kind == "counter":
+                metric = Counter(name, spec.help, spec.labels, registry=self.registry)
+            elif kind == "gauge":
+                metric = Gauge(name, spec.help, spec.labels, registry=self.registry)
+            else:
+                metric = Histogram(
+                    name, spec.help, spec.labels, buckets=spec.buckets, registry=self.registry
+                )
+            self._made[name] = metric
         return metric
 
 
@@ -92,19 +123,3 @@ class BusMetrics:
 
     def shards(self, count: int) -> None:
         self._metrics.gauge("teleglas_bus_shards").set(count)
-
-
-def metrics_table() -> str:
-    """A markdown page of every metric."""
-    lines = [
-        "# Metrics",
-        "",
-        "Generated by `make docs` from the one registry that code and dashboards share.",
-        "",
-        "| name | type | labels | meaning |",
-        "|---|---|---|---|",
-    ]
-    for name, spec in registered()["metrics"].items():
-        labels = ", ".join(f"`{label}`" for label in spec["labels"])
-        lines.append(f"| `{name}` | {spec['type']} | {labels} | {spec['help']} |")
-    return "\n".join(lines) + "\n"
