@@ -59,6 +59,7 @@ class Gateway:
         self._stack = AsyncExitStack()
         self._streams: Streams | None = None
         self._http: HttpServer | None = None
+        self._delivering: asyncio.Task[None] | None = None
         self.metrics = Metrics()
 
     @property
@@ -124,7 +125,7 @@ class Gateway:
         if self._streams is None or self._http is None:
             raise RuntimeError("expected a started gateway")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._streams.run())
+            self._delivering = tasks.create_task(self._streams.run())
             tasks.create_task(self._http.run())
 
     async def stop(self) -> None:
@@ -133,6 +134,9 @@ class Gateway:
             self._streams.server.say_goodbye()
         if self._http is not None:
             await self._http.stop()
+        if self._delivering is not None:
+            self._delivering.cancel()
+            await asyncio.wait({self._delivering})
         await self._stack.aclose()
 
     def _watch(self, streams: Streams) -> None:
