@@ -12,14 +12,13 @@ from random import Random
 
 import asyncpg
 
-from teleglas_common.bus.kafka.bus import KafkaBus
 from teleglas_common.bus.ports import Bus, Publisher
 from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
+from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.telemetry import Metrics
-from teleglas_ingest.adapters.kafka import kafka_settings
 from teleglas_ingest.adapters.leases import SCHEMA, LocalLeases, PostgresLeases
 from teleglas_ingest.adapters.meters import PrometheusMeters
 from teleglas_ingest.adapters.rest import AiohttpRest, WeightBudget
@@ -199,4 +198,4 @@ class IngestApp:
 
 
 def build_app(settings: Settings) -> IngestApp:
-    return IngestApp(settings, KafkaBus(kafka_settings(settings.kafka)))
+    return IngestApp(settings, create_bus(settings.kafka, f"teleglas-{SERVICE}"))
