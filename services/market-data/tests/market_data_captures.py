@@ -80,7 +80,7 @@ def counted_candles(
     for frame in frames:
         ts = frame["T"] * MS
         buckets.setdefault(ts - ts % length, []).append(frame)
-    counted = {}
+    counted: dict[int, tuple[Decimal, ...]] = {}
     for begin, trades in buckets.items():
         ordered = sorted(trades, key=lambda t: (t["T"], t["t"]))
         prices = [Decimal(t["p"]) for t in ordered]

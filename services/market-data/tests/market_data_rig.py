@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -111,6 +113,7 @@ class Rig:
 
     bus: Bus = field(default_factory=MemoryBus)
     store: Store = field(default_factory=FakeStore)
+    pool: Any = None
     live: Live = field(default_factory=Live)
     latest: FakeLatest = field(default_factory=FakeLatest)
     group: str = GROUP
@@ -153,17 +156,14 @@ class Rig:
         """Run until everything that is in the topics was handled and stored."""
         worker, task = await self.start()
         ends = await self.bus.ends([topic.name for topic in READS])
-        stored = self.store
 
         async def is_done() -> bool:
             if task.done():
                 task.result()
-            for (topic, number), end in ends.items():
-                if end and (await self._offset(stored, number, topic)) < end:
-                    return False
-            return True
+            stored = await self.stored_offsets()
+            return all(stored.get(at, 0) >= end for at, end in ends.items())
 
-        await eventually(is_done, timeout_s=timeout_s)
+        _: bool = await eventually(is_done, timeout_s=timeout_s, every_s=0.05)
         worker.stop()
         await task
 
@@ -185,11 +185,18 @@ class Rig:
         assert isinstance(self.store, FakeStore)
         return self.store
 
-    async def _offset(self, store: Store, number: int, topic: str) -> int:
-        if isinstance(store, FakeStore):
-            return store.offsets.get(number, {}).get(topic, 0)
-        restored = await store.restore(number)
-        return restored.offsets.get(topic, 0)
+    async def stored_offsets(self) -> dict[tuple[str, int], int]:
+        """Offsets of the last checkpoints, by topic and partition number."""
+        if self.pool is None:
+            found = self._store.offsets
+        else:
+            rows = await self.pool.fetch("SELECT shard, offsets FROM market_data.shard_checkpoints")
+            found = {row["shard"]: json.loads(row["offsets"]) for row in rows}
+        return {
+            (topic, number): offset
+            for number, offsets in found.items()
+            for topic, offset in offsets.items()
+        }
 
 
 def raw(topic: Topic, message: Message, instrument: str) -> Outgoing:

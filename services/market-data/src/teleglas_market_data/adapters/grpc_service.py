@@ -258,7 +258,9 @@ class MarketDataService(MarketDataServicer):
     async def _call(self, context: Context) -> AsyncIterator[None]:
         """One query: who asks is checked, and it ends when its caller does not wait any more."""
         self._authenticate(context)
-        async with asyncio.timeout(min(context.time_remaining(), self._default_deadline_s)):
+        remaining_s: float | None = context.time_remaining()
+        limit_s = self._default_deadline_s if remaining_s is None else remaining_s
+        async with asyncio.timeout(min(limit_s, self._default_deadline_s)):
             yield
 
 
