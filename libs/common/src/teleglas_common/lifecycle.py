@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import structlog
 
 from teleglas_common.health import Health
+from teleglas_common.telemetry.tracing import flush_traces
 
 __all__ = ["App", "Component", "Runs", "run", "serve"]
 
@@ -59,8 +60,12 @@ class App(Protocol):
 
 def run(app: App) -> None:
     """Serve until a signal; exits with 0, or 1 when a part broke."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        sys.exit(runner.run(serve(app)))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(serve(app))
+    finally:
+        flush_traces()
+    sys.exit(code)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

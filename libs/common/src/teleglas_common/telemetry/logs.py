@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -29,8 +29,9 @@ def configure_logs(section: TelemetrySection, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _with_service(service),
         _with_trace,
-        scrubbed,
+        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.format_exc_info,
+        scrubbed,
     ]
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer()
@@ -53,6 +54,7 @@ def configure_logs(section: TelemetrySection, service: str) -> None:
     root.setLevel(section.log_level)
     for noisy in ("aiokafka", "kafka", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("opentelemetry").setLevel(max(logging.ERROR, root.level))
 
 
 def _with_service(service: str) -> structlog.typing.Processor:
@@ -74,8 +76,17 @@ def _with_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
 def scrubbed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask fields that are named like secrets, and passwords within URLs."""
     for name, value in event.items():
-        if SECRET_FIELD.search(name):
-            event[name] = "***"
-        elif isinstance(value, str) and "://" in value:
-            event[name] = URL_PASSWORD.sub(r"\1:***@", value)
+        event[name] = _masked(name, value)
     return event
+
+
+def _masked(name: str, value: Any) -> Any:
+    if SECRET_FIELD.search(name):
+        return "***"
+    if isinstance(value, str):
+        return URL_PASSWORD.sub(r"\1:***@", value) if "://" in value else value
+    if isinstance(value, Mapping):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked("", inner) for inner in value]
+    return value
