@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import msgspec
 
 from teleglas_sim.feeds.binance import BinanceFeed
 from teleglas_sim.feeds.okx import OkxFeed
+from teleglas_sim.market.book import Side
 from teleglas_sim.market.catalog import Venue, catalog
 from teleglas_sim.market.market import Market, MarketConfig
+from teleglas_sim.market.whales import WhaleKind
 from teleglas_sim.server import (
     SPOT_LIMITS,
     USDM_LIMITS,
@@ -20,11 +26,25 @@ from teleglas_sim.server import (
 from teleglas_sim.settings import Settings
 from teleglas_sim.truth import TruthLog
 
-__all__ = ["Simulator"]
+__all__ = ["Simulator", "WhaleOrder"]
 
 # After a stall (a suspended laptop) the market does not replay the lost time: it goes on from now.
 LONGEST_CATCH_UP_MS = 2_000
 STEPS_PER_TURN = 20
+
+
+class WhaleOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """A whale to plant; `notional` in quote, or a usual one when it is left out."""
+
+    kind: WhaleKind
+    symbol: str
+    side: Literal["buy", "sell"]
+    notional: float | None = None
+    venue: Venue = Venue.BINANCE
+
+    def __post_init__(self) -> None:
+        if self.notional is not None and self.notional <= 0:
+            raise ValueError(f"expected a notional above 0, got {self.notional}")
 
 
 class Simulator:
@@ -98,6 +118,8 @@ class Simulator:
             (settings.usdm_ws_port, settings.usdm_rest_port),
             (settings.okx_ws_port, settings.okx_rest_port),
         )
+        for venue, server in self.servers.items():
+            server.controls["whale"] = partial(self._plant_here, venue)
         for server, (ws_port, rest_port) in zip(self.servers.values(), ports, strict=True):
             await server.start(ws_port, rest_port)
         if self.truth is not None:
@@ -114,6 +136,15 @@ class Simulator:
         if self.truth is not None:
             self.truth.write(list(self.market.close()))
             self.truth.close()
+
+    def plant(self, order: WhaleOrder) -> str:
+        """Have a whale start with the next step; gives the parent id of the truth log."""
+        for index, spec in enumerate(self.market.specs):
+            if (spec.venue, spec.symbol) == (order.venue, order.symbol):
+                side = Side.BUY if order.side == "buy" else Side.SELL
+                return self.market.plant(order.kind, index, side, order.notional)
+        known = ", ".join(f"{spec.venue}:{spec.symbol}" for spec in self.market.specs)
+        raise ValueError(f"expected one of {known}, got {order.venue}:{order.symbol}")
 
     async def wait(self) -> None:
         """Return only when the market's task ends, with its error."""
@@ -133,6 +164,10 @@ class Simulator:
             self.truth.write(events)
             if self.market.now_ms % 1000 == 0:
                 self.truth.flush()
+
+    def _plant_here(self, venue: Venue, body: bytes) -> dict[str, str]:
+        order = msgspec.json.decode(body, type=WhaleOrder)
+        return {"parent": self.plant(msgspec.structs.replace(order, venue=venue))}
 
     async def _run(self) -> None:
         step_ms = self.market.config.step_ms

@@ -42,15 +42,15 @@ class TruthLog:
     """Appends to a file; `flow=False` leaves ordinary orders out."""
 
     def __init__(self, path: Path, specs: tuple[InstrumentSpec, ...], *, flow: bool) -> None:
-        self._path = path
+        self.path = path
         self._specs = specs
         self._flow = flow
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
         """Start a new file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("wb")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("wb")
 
     def write(self, events: list[Event]) -> None:
         """Write the parents that closed."""

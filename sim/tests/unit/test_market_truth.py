@@ -77,8 +77,7 @@ def test_trades_consume_the_book() -> None:
     before = dict(instrument.book.asks.sizes)
     best_first = [price for price, _size in instrument.book.asks.levels(400)]
     market = driven.market
-    fair = market.prices.step()[0]
-    market.planter.plant(WhaleKind.SWEEP, 0, Side.BUY, market.now_ms, fair, 400_000.0)
+    market.plant(WhaleKind.SWEEP, 0, Side.BUY, 400_000.0)
     events: list[Event] = []
     instrument.makers.follow = lambda *_args: None  # type: ignore[method-assign]
     while not any(isinstance(event, Execution) and len(event.fills) > 3 for event in events):
@@ -161,3 +160,16 @@ def test_truth_log_writes_one_line_per_parent(tmp_path: Path) -> None:
     assert len(everything) == sum(isinstance(e, ParentClosed) for e in driven.events)
     assert planted
     assert "flow" not in {record["kind"] for record in planted}
+
+
+def test_books_stay_deep_and_narrow_under_load() -> None:
+    """At a high rate with many whales no side runs dry or spreads without end."""
+    driven = drive(rate=4000, whale_interval_s=0.5, cascade_interval_s=5.0)
+    for _ in range(10):
+        driven.run(1)
+        for instrument in driven.market.instruments:
+            bid, _bid_size, ask, _ask_size = instrument.book.top()
+            assert bid < ask < bid * 1.01
+            for side in (instrument.book.bids, instrument.book.asks):
+                assert 300 < len(side) <= 400
+                assert abs(side.worst / side.best - 1) < 0.2

@@ -87,6 +87,27 @@ async def test_rest_pages_trades_forward_and_back(simulator: Simulator) -> None:
         assert unknown["code"] == "51001"
 
 
+async def test_a_whale_can_be_ordered(simulator: Simulator) -> None:
+    """What was ordered stands in the truth log under the id that was answered."""
+    url = simulator.urls()["okx"]["rest"] + "/control/whale"
+    order = {"kind": "sweep", "symbol": "BTC-USDT-SWAP", "side": "sell", "notional": 3_000_000}
+    async with ClientSession() as http:
+        async with http.post(url, json=order) as answer:
+            parent = (await answer.json())["parent"]
+        async with http.post(url, json=order | {"symbol": "NO-SUCH"}) as answer:
+            assert answer.status == 400
+    assert simulator.truth is not None
+
+    def written() -> dict[str, Any]:
+        simulator.truth.flush()  # type: ignore[union-attr]
+        lines = simulator.truth.path.read_text().splitlines()  # type: ignore[union-attr]
+        return next((r for r in map(json.loads, lines) if r["id"] == parent), {})
+
+    record = await eventually(written)
+    assert (record["symbol"], record["side"], record["kind"]) == ("BTC-USDT-SWAP", "sell", "sweep")
+    assert float(record["notional"]) > 1_000_000
+
+
 async def test_instruments_say_what_their_sizes_mean(simulator: Simulator) -> None:
     """Ticks and lots on Binance, contract values and kinds on OKX."""
     urls = simulator.urls()

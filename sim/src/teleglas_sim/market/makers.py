@@ -19,6 +19,8 @@ SLACK = 0.25e-4
 NEAR_LEVELS = 4
 GAP_GROWTH_LEVELS = 90.0
 GAP_SHARE, WIDEST_GAP_SHARE = 0.04e-4, 1.5e-4
+# A side of 390 levels stays sparse enough for this at every tick of the catalogue.
+WIDEST_SIDE_SHARE = 0.12
 UPDATE_REACH_LEVELS = 25.0
 TOUCH_UPDATES = 0.4
 
@@ -68,15 +70,20 @@ class Makers:
                 book.put(side, side.worst, 0)
 
     def lengthen(self, side: BookSide) -> None:
-        """Append far levels up to the usual number; prices stay above 0."""
-        draws, sign = self._draws, side.sign
+        """Bring a side back to its usual number of levels: further out, within if it is wide."""
         while len(side) < LEVELS:
-            growth = exp(len(side) / GAP_GROWTH_LEVELS)
-            gap = max(1, round(min(self._gap * growth, self._widest) * 2.0 * draws.uniform()))
-            price = side.worst - sign * gap
-            if price <= 0:
-                return
-            self._book.put(side, price, self._deep_lots())
+            width = (side.best - side.worst) * side.sign
+            if width > WIDEST_SIDE_SHARE * side.best:
+                price = side.best - side.sign * (1 + self._draws.below(width))
+            else:
+                price = side.worst - side.sign * self._far_gap(len(side))
+            if price not in side.sizes:
+                self._book.put(side, price, self._deep_lots())
+
+    def _far_gap(self, level: int) -> int:
+        growth = exp(level / GAP_GROWTH_LEVELS)
+        usual = min(self._gap * growth, self._widest)
+        return max(1, round(usual * 2.0 * self._draws.uniform()))
 
     def _shift(self, left: BookSide, joined: BookSide, touch: int) -> None:
         """The fair price ran through `left`: its makers pull, those of `joined` step up to

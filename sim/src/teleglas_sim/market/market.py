@@ -29,6 +29,7 @@ from teleglas_sim.market.measured import ARRIVALS
 from teleglas_sim.market.planter import Planter
 from teleglas_sim.market.prices import FairPrices
 from teleglas_sim.market.rate import RateKeeper
+from teleglas_sim.market.whales import WhaleKind
 
 __all__ = ["Market", "MarketConfig", "Task"]
 
@@ -95,7 +96,7 @@ class Market:
             )
             for index, spec in enumerate(specs)
         ]
-        self.planter = Planter(config, specs, Draws(generator(seed, 6)), self._flows)
+        self._planter = Planter(config, specs, Draws(generator(seed, 6)), self._flows)
         self._tasks: list[tuple[Task, ParentOrder]] = []
         self._task_number = 0
         self._orders = 0
@@ -113,7 +114,7 @@ class Market:
         step_s = config.step_ms / 1000.0
         events: list[Event] = []
         self._fair = self.prices.step()
-        for parent, children in self.planter.due(began_ms, self._fair):
+        for parent, children in self._planter.due(began_ms, self._fair):
             self.enqueue(parent, children)
         heads = self._arrivals.step(self.prices.activity())
         rates = self._rate.orders_per_s * self._arrivals.scale
@@ -139,10 +140,17 @@ class Market:
         self._arrivals.scale = self._rate.observe(done, step_s)
         return events
 
+    def plant(
+        self, kind: WhaleKind, instrument: int, side: Side, notional: float | None = None
+    ) -> str:
+        """Have a whale start with the next step; gives its parent id."""
+        fair = self._fair[instrument]
+        return self._planter.plant(kind, instrument, side, self.now_ms, fair, notional)
+
     def skip(self, lost_ms: int) -> None:
         """Jump over time in which nobody stepped; what was planned in it comes later instead."""
         self.now_ms += lost_ms
-        self.planter.skip(lost_ms)
+        self._planter.skip(lost_ms)
         self._tasks = [
             (replace(task, ts_ms=task.ts_ms + lost_ms), parent) for task, parent in self._tasks
         ]

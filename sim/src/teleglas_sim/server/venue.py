@@ -59,7 +59,11 @@ class Session(ConnectionHandler, ABC):
 
 
 class VenueServer(ABC):
-    """Base of the venues' servers. `now_ms` is the venue's clock."""
+    """Base of the venues' servers. `now_ms` is the venue's clock.
+
+    `controls` are further `POST /control/<name>`: they get the body, give what is answered as JSON,
+    and refuse with ValueError.
+    """
 
     def __init__(
         self, feed: Feed, *, faults: FaultBoard, limits: Limits, now_ms: Callable[[], int]
@@ -68,6 +72,7 @@ class VenueServer(ABC):
         self.faults = faults
         self.limits = limits
         self.now_ms = now_ms
+        self.controls: dict[str, Callable[[bytes], object]] = {}
         self.connections: dict[ClientConnection, float] = {}
         self.slow_clients_dropped = 0
         self._connects = SpeechLimit(limits.connects, limits.connects_per_s)
@@ -113,6 +118,7 @@ class VenueServer(ABC):
         app = web.Application()
         app.router.add_post("/control/fault", self._plant)
         app.router.add_delete("/control/fault", self._lift)
+        app.router.add_post("/control/{name}", self._control)
         app.router.add_get("/{path:.*}", self._get)
         self._rest = web.AppRunner(app, access_log=None)
         await self._rest.setup()
@@ -227,6 +233,16 @@ class VenueServer(ABC):
             return _json(RestAnswer(msgspec.json.encode({"error": str(error)}), 400))
         closed = self.inject(fault)
         return _json(RestAnswer(msgspec.json.encode({"accepted": True, "closed": closed})))
+
+    async def _control(self, request: web.Request) -> web.Response:
+        handler = self.controls.get(request.match_info["name"])
+        if handler is None:
+            raise web.HTTPNotFound
+        try:
+            result = handler(await request.read())
+        except (msgspec.DecodeError, ValueError) as error:
+            return _json(RestAnswer(msgspec.json.encode({"error": str(error)}), 400))
+        return _json(RestAnswer(msgspec.json.encode(result)))
 
     async def _lift(self, _request: web.Request) -> web.Response:
         self.faults.clear()
