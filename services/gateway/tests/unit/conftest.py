@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import uvloop
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -99,3 +100,9 @@ async def edge(bus: MemoryBus, stream_settings: StreamSettings) -> AsyncIterator
 def edge_with(bus: MemoryBus) -> Callable[[StreamSettings], AbstractAsyncContextManager[Edge]]:
     """Another stream server on the same log, with settings of the test's own."""
     return lambda settings: run_edge(bus, settings)
+
+
+@pytest.fixture
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that the service runs on."""
+    return uvloop.EventLoopPolicy()
