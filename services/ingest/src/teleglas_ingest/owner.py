@@ -124,7 +124,8 @@ class Owner:
         """Renew until the lease is lost, or so long unconfirmed that it may be."""
         confirmed_s = self._monotonic_s()
         while True:
-            await asyncio.sleep(self._policy.renew_every_s)
+            left_s = confirmed_s + self._policy.give_up_after_s - self._monotonic_s()
+            await asyncio.sleep(max(0.0, min(self._policy.renew_every_s, left_s)))
             asked_s = self._monotonic_s()
             left_s = confirmed_s + self._policy.give_up_after_s - asked_s
             if left_s <= 0:
