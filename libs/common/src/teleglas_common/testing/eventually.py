@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 __all__ = ["eventually"]
 
 T = TypeVar("T")
 
 
+@overload
+async def eventually(
+    probe: Callable[[], Awaitable[T]], *, timeout_s: float = ..., every_s: float = ...
+) -> T: ...
+@overload
+async def eventually(
+    probe: Callable[[], T], *, timeout_s: float = ..., every_s: float = ...
+) -> T: ...
 async def eventually(
     probe: Callable[[], T | Awaitable[T]], *, timeout_s: float = 10.0, every_s: float = 0.02
 ) -> T:
