@@ -1,0 +1,177 @@
+"""Recorded frames of Binance through the whole product: what comes out is what was recorded."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teleglas.market.v1.candle_pb2 import Candle
+from teleglas_cli.up.options import Source
+from teleglas_cli.up.product import Product
+from teleglas_common.testing import eventually
+from teleglas_common.testing.realdata import realdata
+from teleglas_contracts import topics
+from tests.support.log import (
+    NS_PER_S,
+    SECONDS,
+    Print,
+    bar_of,
+    bars_of,
+    candles,
+    dead_letters,
+    digest,
+    exact,
+    trades,
+)
+from tests.support.product import connected, drained, held, running_product, settled
+
+pytestmark = [pytest.mark.e2e, pytest.mark.realdata, pytest.mark.timeout(600)]
+
+DAYS = ("20240808", "20240809")
+NAMES = tuple(f"spot_{pair}_{day}" for pair in ("btcusdt", "ethusdt") for day in DAYS)
+MARKETS = {"BTCUSDT": ("binance", "BTC-USDT"), "ETHUSDT": ("binance", "ETH-USDT")}
+DIGESTED = (topics.MARKET_TRADES_V1, topics.MARKET_CANDLES_V1, topics.MARKET_SUMMARIES_V1)
+MIDNIGHT_NS = 1_723_161_600 * NS_PER_S
+SLACK_NS = NS_PER_S
+
+
+def captures() -> tuple[Path, ...]:
+    return tuple(realdata("captures", "binance", f"{name}.gz") for name in NAMES)
+
+
+def recorded() -> dict[tuple[str, str], dict[str, Print]]:
+    """Every trade of the raw frames, read with nothing of the product."""
+    found: dict[tuple[str, str], dict[str, Print]] = {market: {} for market in MARKETS.values()}
+    for path in captures():
+        for frame in _frames(path):
+            if frame.get("e") == "trade":
+                trade = Print(
+                    str(frame["t"]),
+                    Decimal(frame["p"]),
+                    Decimal(frame["q"]),
+                    not frame["m"],
+                    frame["T"] * 1_000_000,
+                    frame["t"],
+                )
+                found[MARKETS[frame["s"]]][trade.id] = trade
+    return found
+
+
+def _frames(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            if '@trade"' in line:
+                yield json.loads(line.partition(" ")[2])["data"]
+
+
+async def stored(product: Product) -> dict[tuple[str, str], list[Print]]:
+    """Every row of the trades table."""
+    async with connected(product) as database:
+        rows = await database.fetch("SELECT * FROM market_data.trades")
+    found: dict[tuple[str, str], list[Print]] = {}
+    for row in rows:
+        found.setdefault((row["venue"], row["instrument"]), []).append(
+            Print(
+                row["trade_id"],
+                exact(row["price"], row["price_exponent"]),
+                exact(row["size"], row["size_exponent"]),
+                row["side"] == 1,
+                row["ts_event"],
+                row["sequence"],
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def first_digests() -> dict[str, str]:
+    """What the run without any trouble said, for the one with it."""
+    return {}
+
+
+async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
+    tmp_path, first_digests, record_property
+):
+    """Trades in topic and database, candles over midnight: equal to the raw frames, exactly."""
+    expected = recorded()
+    async with running_product(tmp_path, source=Source.CAPTURE, captures=captures()) as product:
+        await drained(product)
+        await settled(product)
+        read = await trades(product.bus)
+        rows = await stored(product)
+        made = await candles(product.bus)
+        letters = [await dead_letters(product.bus, t) for t in topics.ALL if t.dead_letter]
+        for topic in DIGESTED:
+            first_digests[topic.name] = (await digest(product.bus, topic))[0]
+        errors = list(product.errors)
+
+    assert read.prints == expected
+    assert read.repeated == 0
+    for market, prints in expected.items():
+        assert len(rows[market]) == len(prints)
+        assert {trade.id: trade for trade in rows[market]} == prints
+        _assert_candles(made[market], prints)
+    assert not any(letters)
+    assert not errors
+    record_property("trades", read.total)
+    print(f"{read.total} trades, {sum(map(len, made.values()))} candles")  # noqa: T201
+
+
+def _assert_candles(made: dict[tuple[str, int], Candle], prints: dict[str, Print]) -> None:
+    """Every interval that is over, with trades or quiet, and none that is not."""
+    wanted = bars_of(prints.values())
+    last_ns = max(trade.ts_event for trade in prints.values())
+    over = {
+        (interval, ts_open): bar
+        for (interval, ts_open), bar in wanted.items()
+        if ts_open + SECONDS[interval] * NS_PER_S <= last_ns - SLACK_NS
+    }
+    assert {interval for interval, _ in over} == set(SECONDS)
+    assert any(ts_open < MIDNIGHT_NS for _, ts_open in over)
+    assert any(ts_open >= MIDNIGHT_NS for _, ts_open in over)
+    said = {place: bar_of(candle) for place, candle in made.items() if candle.trades}
+    missing = over.keys() - said.keys()
+    assert not missing, f"expected a candle of {sorted(missing)[:5]}"
+    wrong = {place: (bar, wanted.get(place)) for place, bar in said.items() if bar != wanted[place]}
+    assert not wrong, f"{len(wrong)} of {len(said)} candles differ: {list(wrong.items())[:3]}"
+    quiet = [candle for candle in made.values() if not candle.trades]
+    assert all(candle.open == candle.close and not candle.volume for candle in quiet)
+    seconds = sorted(ts_open for interval, ts_open in made if interval == "1s")
+    steps = {after - before for before, after in itertools.pairwise(seconds)}
+    assert steps == {NS_PER_S}, "expected a candle of every second, quiet ones too"
+
+
+async def test_a_capture_with_halved_batches_and_kills_says_the_same(tmp_path, first_digests):
+    """Batch limits and crashes change no derived value: the digests are those of the first run."""
+    if not first_digests:
+        pytest.skip("needs the digests of the run before it")
+    halved = (
+        ("TELEGLAS_INGEST__BATCH_MAX_TRADES", "256"),
+        ("TELEGLAS_INGEST__BATCH_MAX_AGE_MS", "10"),
+    )
+    async with running_product(
+        tmp_path, source=Source.CAPTURE, captures=captures(), extra_env=halved
+    ) as product:
+        for killed in ("market-data", "gateway", "market-data", "ingest", "market-data"):
+            reached = await held(product, topics.MARKET_TRADES_V1) + 500
+            await eventually(partial(_grew, product, reached), timeout_s=120, every_s=0.1)
+            await product.processes[killed].kill9()
+        await drained(product)
+        await eventually(lambda: product.processes["ingest"].running, timeout_s=60)
+        await settled(product)
+        read = await trades(product.bus)
+        second = {topic.name: (await digest(product.bus, topic))[0] for topic in DIGESTED}
+    assert read.prints == recorded()
+    assert second == first_digests
+
+
+async def _grew(product: Product, wanted: int) -> None:
+    assert await held(product, topics.MARKET_TRADES_V1) >= wanted
