@@ -9,8 +9,7 @@ import pytest
 from teleglas_gateway.channels import books, tickers, trades
 from teleglas_gateway.channels.base import Channel
 from teleglas_gateway.domain.positions import SubjectKey
-from teleglas_gateway.stream.outbox import Outbox, OutboxLimits, Skip
-from teleglas_gateway.stream.sequence import Event
+from teleglas_gateway.stream.outbox import Outbox, OutboxLimits, Run, Skip
 
 TRADES = SubjectKey("trades", "binance", "BTC-USDT")
 TICKER = SubjectKey("tickers", "binance", "BTC-USDT")
@@ -43,13 +42,13 @@ class Socket:
         self.outbox.close()
 
 
-def event(channel: Channel, subject: SubjectKey, seq: int) -> Event:
-    return Event(channel, subject, "e1", seq, seq - 1, seq - 1, None)
+def run(channel: Channel, subject: SubjectKey, seq: int) -> Run:
+    return Run(channel.policy, subject, seq - 1, seq)
 
 
 def push(socket: Socket, *seqs: int, size: int = 10) -> None:
     for seq in seqs:
-        socket.outbox.push(b"%d" % seq + b"." * size, event(trades.CHANNEL, TRADES, seq))
+        socket.outbox.push(b"%d" % seq + b"." * size, run(trades.CHANNEL, TRADES, seq))
 
 
 def test_a_full_socket_holds_trades_back_and_resume_writes_them_in_order():
@@ -68,7 +67,7 @@ def test_states_make_way_for_the_newest_with_their_range():
     socket = Socket(room=1)
     push(socket, 1)
     for seq in (5, 6, 7):
-        socket.outbox.push(b"x" * 400, event(tickers.CHANNEL, TICKER, seq))
+        socket.outbox.push(b"x" * 400, run(tickers.CHANNEL, TICKER, seq))
     assert socket.outbox.waiting_bytes == 0
     socket.outbox.resume()
     assert socket.made_good == [{TICKER: Skip(after_seq=4, to_seq=7)}]
@@ -118,7 +117,7 @@ def test_forgotten_subjects_are_not_made_good():
     """Who unsubscribes while slow gets no snapshot of it."""
     socket = Socket(room=1)
     push(socket, 1)
-    socket.outbox.push(b"x", event(books.CHANNEL, TICKER, 5))
+    socket.outbox.push(b"x", run(books.CHANNEL, TICKER, 5))
     socket.outbox.forget(TICKER)
     socket.outbox.resume()
     assert socket.made_good == [{}]

@@ -31,6 +31,9 @@ class Pipe:
     messages: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
 
+    def writer(self):
+        return self.write
+
     def write(self, data: bytes) -> None:
         at = 0
         while at < len(data):

@@ -27,8 +27,6 @@ class StreamMetrics:
         self._metrics.counter("teleglas_bus_poison_total", topic, cause).inc()
 
     def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None:
-        topic = channel.topic.name
-        self._metrics.counter("teleglas_bus_records_total", topic).inc()
         if not deliveries:
             return
         self._metrics.counter("teleglas_gateway_messages_total", channel.name).inc(deliveries)

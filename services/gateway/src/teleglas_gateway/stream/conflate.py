@@ -53,7 +53,7 @@ class ConflateGroup:
             event = subject.view()
             if event is not None and (frame := event.frame(self._wire)) is not None:
                 for outbox in list(self._members.get(subject, ())):
-                    outbox.push(frame, event)
+                    outbox.push(frame, event.run)
 
 
 class Conflator:

@@ -19,6 +19,8 @@ __all__ = ["Hub", "HubWatcher", "LogLostError"]
 
 POLL_RECORDS = 2000
 POLL_TIMEOUT_S = 0.5
+PIECE_MESSAGES = 128
+"""Messages after which what was handled is written at the latest."""
 SLICE_S = 0.005
 """How long delivery may hold the loop before sockets and other requests get a turn."""
 
@@ -51,8 +53,9 @@ class _Silent:
 class Hub:
     """The live end of the streams. `positions` is the next offset of each partition to be handled.
 
-    Handling a record and moving its position happen without a pause in between, so whoever compares
-    a position in the same breath as it attaches a listener misses nothing and repeats nothing.
+    Handling a record, moving its position and writing its messages happen without a pause in
+    between, so whoever compares a position in the same breath as it attaches a listener misses
+    nothing and repeats nothing.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Hub:
             for channel in channels
             for number in range(channel.topic.partitions)
         }
+        self._dirty: dict[Subject, Record] = {}
+        self._waiting = 0
         self._reader: Reader | None = None
         self.positions: dict[TopicPartition, int] = {}
         self.is_live = False
@@ -137,9 +142,11 @@ class Hub:
         for partition, records in polled.items():
             for record in records:
                 self._handle(partition, record)
-                if time.perf_counter() > until:
+                if self._waiting >= PIECE_MESSAGES or time.perf_counter() > until:
+                    self._flush()
                     await asyncio.sleep(0)
                     until = time.perf_counter() + SLICE_S
+        self._flush()
 
     def _handle(self, partition: TopicPartition, record: Record) -> None:
         expected = self.positions[partition]
@@ -156,15 +163,16 @@ class Hub:
             events = []
             self._watcher.poison(record.topic, error.cause)
         self.positions[partition] = record.offset + 1
-        if events:
-            self._deliver(log.channel, record, events)
+        for event in events:
+            subject = self.subject(event.subject)
+            if subject.take(event):
+                self._dirty[subject] = record
+        self._waiting += len(events)
 
-    def _deliver(self, channel: Channel, record: Record, events: list[Event]) -> None:
-        deliveries = 0
-        with self._watcher.record(record):
-            for event in events:
-                subject = self.subject(event.subject)
-                subject.remember(event)
-                if subject.is_wanted:
-                    deliveries += subject.deliver(event)
-        self._watcher.delivered(channel, events, deliveries)
+    def _flush(self) -> None:
+        """Write what was handled since the last pause: each client gets one piece a subject."""
+        dirty, self._dirty, self._waiting = self._dirty, {}, 0
+        for subject, record in dirty.items():
+            with self._watcher.record(record):
+                events, deliveries = subject.flush()
+            self._watcher.delivered(subject.channel, events, deliveries)

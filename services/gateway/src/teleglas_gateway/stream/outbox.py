@@ -6,13 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from teleglas_gateway.channels.base import Policy
 from teleglas_gateway.domain.positions import SubjectKey
-from teleglas_gateway.stream.sequence import Event
 
-__all__ = ["Outbox", "OutboxEvents", "OutboxLimits", "Skip", "WriteTransport"]
+__all__ = ["Outbox", "OutboxEvents", "OutboxLimits", "Run", "Skip", "WriteTransport"]
 
 
 class WriteTransport(Protocol):
@@ -31,6 +30,15 @@ class OutboxLimits:
 class Skip:
     """Messages of one subject that made way for its newest state."""
 
+    after_seq: int | None
+    to_seq: int | None
+
+
+class Run(NamedTuple):
+    """Messages of one subject that follow one another; they are written as one."""
+
+    policy: Policy
+    subject: SubjectKey
     after_seq: int | None
     to_seq: int | None
 
@@ -55,16 +63,16 @@ class Outbox:
 
     __slots__ = (
         *("_backlog", "_backlog_bytes", "_events", "_limits", "_skipped", "_waiters", "_warned"),
-        *("_write", "closed", "idle", "sent_frames", "writable"),
+        *("_write", "closed", "idle", "writable"),
     )
 
     def __init__(
-        self, write: Callable[[bytes], None], limits: OutboxLimits, events: OutboxEvents
+        self, write: Callable[[bytes], object], limits: OutboxLimits, events: OutboxEvents
     ) -> None:
         self._write = write
         self._limits = limits
         self._events = events
-        self._backlog: deque[tuple[bytes, Event | None]] = deque()
+        self._backlog: deque[tuple[bytes, Run | None]] = deque()
         self._backlog_bytes = 0
         self._skipped: dict[SubjectKey, Skip] = {}
         self._waiters: list[asyncio.Future[None]] = []
@@ -72,26 +80,23 @@ class Outbox:
         self.writable = True
         self.closed = False
         self.idle = True
-        self.sent_frames = 0
 
     @property
     def waiting_bytes(self) -> int:
         return self._backlog_bytes
 
-    def push(self, frame: bytes, event: Event) -> None:
-        """A live message. The hot path: one branch and one write."""
+    def push(self, frames: bytes, run: Run) -> None:
+        """Live messages. The hot path: one branch and one write."""
         if self.writable:
-            self._write(frame)
             self.idle = False
-            self.sent_frames += 1
+            self._write(frames)
         elif not self.closed:
-            self._hold(frame, event)
+            self._hold(frames, run)
 
     def push_control(self, frame: bytes) -> None:
         """An answer or a notice: it waits in line, for it must not be lost."""
         if self.writable:
             self._write(frame)
-            self.sent_frames += 1
             self.idle = False
         elif not self.closed:
             self._append(frame, None)
@@ -101,7 +106,6 @@ class Outbox:
         if self.writable:
             self._write(frame)
             self.idle = False
-            self.sent_frames += 1
 
     def pause(self) -> None:
         self.writable = False
@@ -115,7 +119,6 @@ class Outbox:
             frame, _ = self._backlog.popleft()
             self._backlog_bytes -= len(frame)
             self._write(frame)
-            self.sent_frames += 1
         if self._backlog:
             self.writable = False
             return
@@ -155,24 +158,24 @@ class Outbox:
     def undelivered(self) -> dict[SubjectKey, int | None]:
         """Of each subject with messages in line: the seq before the first of them."""
         first: dict[SubjectKey, int | None] = {}
-        for _, event in self._backlog:
-            if event is not None and event.seq is not None:
-                first.setdefault(event.subject, event.chain_prev)
+        for _, run in self._backlog:
+            if run is not None:
+                first.setdefault(run.subject, run.after_seq)
         return first
 
-    def _hold(self, frame: bytes, event: Event) -> None:
-        if event.channel.policy is Policy.LATEST:
-            skip = self._skipped.get(event.subject)
+    def _hold(self, frames: bytes, run: Run) -> None:
+        if run.policy is Policy.LATEST:
+            skip = self._skipped.get(run.subject)
             if skip is None:
-                self._skipped[event.subject] = Skip(event.chain_prev, event.seq)
+                self._skipped[run.subject] = Skip(run.after_seq, run.to_seq)
             else:
-                skip.to_seq = event.seq
+                skip.to_seq = run.to_seq
             return
-        self._append(frame, event)
+        self._append(frames, run)
 
-    def _append(self, frame: bytes, event: Event | None) -> None:
-        self._backlog.append((frame, event))
-        self._backlog_bytes += len(frame)
+    def _append(self, frames: bytes, run: Run | None) -> None:
+        self._backlog.append((frames, run))
+        self._backlog_bytes += len(frames)
         if self._backlog_bytes > self._limits.max_bytes:
             self._events.overflow(self.undelivered())
         elif self._backlog_bytes > self._limits.warn_bytes and not self._warned:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from websockets.datastructures import Headers
@@ -95,9 +96,11 @@ class StreamProtocol(asyncio.Protocol):
         elif self._transport is not None and self._deadline is None:
             self._transport.close()
 
-    def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+    def writer(self) -> Callable[[bytes], object]:
+        """The transport's own write: on the hot path a call more is a call too many."""
+        if self._transport is None:
+            raise ConnectionError("expected an open connection")
+        return self._transport.write
 
     def finish(self, last: bytes) -> None:
         if self._transport is None:

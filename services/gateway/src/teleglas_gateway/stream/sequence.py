@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from teleglas_gateway.channels.base import Channel
 from teleglas_gateway.domain.positions import SubjectKey, offset_of, pack_seq
+from teleglas_gateway.stream.outbox import Run
 from teleglas_gateway.stream.wire import Wire
 
 __all__ = ["Event", "PartitionLog"]
@@ -49,6 +50,11 @@ class Event:
         self.prev_seq = prev_seq
         self.payload = payload
         self._frames: dict[str, bytes | None] = {}
+
+    @property
+    def run(self) -> Run:
+        """This message as all that is written."""
+        return Run(self.channel.policy, self.subject, self.chain_prev, self.seq)
 
     @property
     def encodes(self) -> int:

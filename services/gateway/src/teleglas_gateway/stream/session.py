@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -38,7 +39,8 @@ INBOX_LIMIT = 32
 class Link(Protocol):
     """The socket below a session."""
 
-    def write(self, data: bytes) -> None: ...
+    def writer(self) -> Callable[[bytes], object]:
+        """What writes frames, as directly as can be."""
 
     def finish(self, last: bytes) -> None:
         """Write a last frame and close, by force if the client does not take it in time."""
@@ -60,7 +62,7 @@ class Session:
         self.wire = wire
         self.grant: Grant | None = None
         self.opened_s = now_s
-        self.outbox = Outbox(link.write, context.settings.outbox, self)
+        self.outbox = Outbox(link.writer(), context.settings.outbox, self)
         self.subscriptions = Subscriptions(context, wire, self.outbox)
 
     @property

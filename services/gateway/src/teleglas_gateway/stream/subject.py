@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from teleglas_gateway.channels.base import Channel, Policy
 from teleglas_gateway.domain.positions import SubjectKey
-from teleglas_gateway.stream.outbox import Outbox
+from teleglas_gateway.stream.outbox import Outbox, Run
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.wire import Wire
 
@@ -20,7 +20,10 @@ __all__ = ["Subject"]
 class Subject:
     """Holds the newest messages for snapshots and hands each live one to its listeners."""
 
-    __slots__ = ("_snapshots", "channel", "groups", "key", "listeners", "log", "recent")
+    __slots__ = (
+        *("_pending", "_snapshots", "channel", "groups"),
+        *("key", "listeners", "log", "recent"),
+    )
 
     def __init__(self, channel: Channel, key: SubjectKey, log: PartitionLog) -> None:
         self.channel = channel
@@ -29,6 +32,7 @@ class Subject:
         self.recent: deque[Event] = deque(maxlen=channel.snapshot_messages or 1)
         self.listeners: dict[Wire, dict[Outbox, None]] = {}
         self.groups: dict[ConflateGroup, None] = {}
+        self._pending: list[Event] = []
         self._snapshots: dict[str, tuple[int | None, bytes]] = {}
 
     @property
@@ -39,23 +43,31 @@ class Subject:
     def is_wanted(self) -> bool:
         return bool(self.listeners or self.groups)
 
-    def remember(self, event: Event) -> None:
+    def take(self, event: Event) -> bool:
+        """Keep a message for snapshots and the next `flush`; True if this is the first for that."""
         if self.channel.policy is Policy.LOSSLESS:
             self.recent.append(event)
+        if not self.is_wanted:
+            return False
+        self._pending.append(event)
+        return len(self._pending) == 1
 
-    def deliver(self, event: Event) -> int:
-        """Write one message to everyone; return to how many."""
+    def flush(self) -> tuple[list[Event], int]:
+        """Write what was taken to everyone, as one piece each; return it and the deliveries."""
+        events, self._pending = self._pending, []
         for group in self.groups:
             group.mark(self)
-        delivered = 0
-        for wire, outboxes in self.listeners.items():
-            frame = event.frame(wire)
-            if frame is not None:
+        deliveries = 0
+        run = Run(self.channel.policy, self.key, events[0].chain_prev, events[-1].seq)
+        for wire, outboxes in list(self.listeners.items()):
+            frames = [frame for event in events if (frame := event.frame(wire)) is not None]
+            if frames:
+                piece = frames[0] if len(frames) == 1 else b"".join(frames)
                 # a copy: an outbox that overflows leaves while we walk
                 for outbox in list(outboxes):
-                    outbox.push(frame, event)
-                delivered += len(outboxes)
-        return delivered
+                    outbox.push(piece, run)
+                deliveries += len(frames) * len(outboxes)
+        return events, deliveries
 
     def deliver_fleeting(self, event: Event) -> None:
         for wire, outboxes in self.listeners.items():

@@ -110,7 +110,7 @@ class Subscriptions:
         if not self.holds(held) or event.seq is None:
             return
         if frame is not None:
-            self._outbox.push(frame, event)
+            self._outbox.push(frame, event.run)
         held.replayed = Position(event.epoch, event.seq)
 
     def join(self, held: _Held, last_seq: int) -> None:
