@@ -48,7 +48,7 @@ class HealthServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._places.locked():
-            writer.close()
+            writer.transport.abort()
             return
         async with self._places:
             try:
@@ -66,6 +66,10 @@ class HealthServer:
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return _response(405, b"expected GET\n", "text/plain")
+        whole = await self._page(path)
+        return whole if method == b"GET" else whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+    async def _page(self, path: bytes) -> bytes:
         match path:
             case b"/health":
                 report = self._health.liveness()

@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 
 from teleglas_common.retry import Backoff, retry
 from teleglas_common.settings import PostgresSection
 
-__all__ = ["Migration", "MigrationError", "copy_upsert", "create_pool", "migrate", "migrations_in"]
+__all__ = [
+    "Migration",
+    "MigrationError",
+    "copy_upsert",
+    "create_pool",
+    "in_transaction",
+    "migrate",
+    "migrations_in",
+]
 
 MIGRATION_LOCK = 0x7E1E61A5
+IDLE_TRANSACTION_TIMEOUT_MS = 60_000
 NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
-UNREACHABLE = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+MIGRATION_TIMEOUT_S = 600.0
+
+UNREACHABLE = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TooManyConnectionsError,
+)
+AGAIN = (
+    *UNREACHABLE,
+    asyncpg.AdminShutdownError,
+    asyncpg.ConnectionFailureError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InterfaceError,
+    asyncpg.SerializationError,
+)
+"""After these a whole transaction may be tried again: nothing of it was kept, or its effects are
+the same the second time.
+"""
+T = TypeVar("T")
 
 
 class MigrationError(Exception):
@@ -40,7 +68,10 @@ class Migration:
 
 
 async def create_pool(section: PostgresSection, application: str) -> asyncpg.Pool[asyncpg.Record]:
-    """A connected pool; waits, with back-off, for a database that is still starting."""
+    """A connected pool; waits, with back-off, for a database that is still starting.
+
+    A statement that takes too long is given up here and by the server, so that none runs on alone.
+    """
 
     async def attempt() -> asyncpg.Pool[asyncpg.Record]:
         return await asyncpg.create_pool(
@@ -49,10 +80,35 @@ async def create_pool(section: PostgresSection, application: str) -> asyncpg.Poo
             max_size=section.pool_size,
             timeout=section.connect_timeout_s,
             command_timeout=section.statement_timeout_s,
-            server_settings={"application_name": application, "timezone": "UTC"},
+            server_settings={
+                "application_name": application,
+                "timezone": "UTC",
+                "statement_timeout": str(round(section.statement_timeout_s * 1_000)),
+                "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
+            },
         )
 
     return await retry(attempt, UNREACHABLE, backoff=Backoff(tries=30, first_s=0.1, max_s=2.0))
+
+
+async def in_transaction(
+    pool: asyncpg.Pool[asyncpg.Record],
+    work: Callable[[Any], Awaitable[T]],
+    *,
+    isolation: Literal["read_committed", "repeatable_read", "serializable"] = "read_committed",
+    backoff: Backoff | None = None,
+) -> T:
+    """Run `work` on a connection within a transaction; again, with back-off, after a conflict or a
+    lost connection.
+
+    A commit whose answer was lost may have been kept, so `work` must have the same effect twice.
+    """
+
+    async def attempt() -> T:
+        async with pool.acquire() as connection, connection.transaction(isolation=isolation):
+            return await work(connection)
+
+    return await retry(attempt, AGAIN, backoff=backoff or Backoff(tries=5, first_s=0.05, max_s=2.0))
 
 
 def migrations_in(folder: Path) -> list[Migration]:
@@ -78,11 +134,15 @@ async def migrate(
     an error: write a new one instead of editing it.
     """
     async with pool.acquire() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute(
+            "SELECT pg_advisory_lock($1)", MIGRATION_LOCK, timeout=MIGRATION_TIMEOUT_S
+        )
         try:
             return await _migrate(connection, schema, migrations)
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+            await connection.execute("RESET statement_timeout")
 
 
 async def _migrate(connection: Any, schema: str, migrations: Sequence[Migration]) -> list[int]:
@@ -100,7 +160,7 @@ async def _migrate(connection: Any, schema: str, migrations: Sequence[Migration]
         if known is None:
             async with connection.transaction():
                 await connection.execute(f'SET LOCAL search_path TO "{schema}"')
-                await connection.execute(migration.sql)
+                await connection.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
                 await connection.execute(
                     f'INSERT INTO "{schema}".migrations (number, name, sha256) '  # noqa: S608
                     "VALUES ($1, $2, $3)",
