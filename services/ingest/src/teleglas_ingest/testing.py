@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from teleglas_ingest.domain.instrument import Instrument, Kind, Market, Status
@@ -15,6 +15,7 @@ __all__ = [
     "FakeDialer",
     "FakeRest",
     "FakeSocket",
+    "comes_true",
     "inverse_swap",
     "linear_swap",
     "recorded",
@@ -116,6 +117,15 @@ def recorded(path: Path) -> Iterator[tuple[int, bytes]]:
         for line in lines:
             ts, _, body = line.partition(b" ")
             yield int(ts), body.strip()
+
+
+async def comes_true(probe: Callable[[], Awaitable[bool]], *, timeout_s: float = 20.0) -> None:
+    """Wait until an asynchronous probe is true."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if await probe():
+                return
+            await asyncio.sleep(0.05)
 
 
 class FakeRest:
