@@ -21,6 +21,7 @@ LISTINGS = {
     "okx": (
         "/api/v5/public/instruments?instType=SPOT",
         "/api/v5/public/instruments?instType=SWAP",
+        "/api/v5/public/instruments?instType=FUTURES",
     ),
 }
 
@@ -41,12 +42,7 @@ async def listed_markets(urls: VenueUrls) -> dict[str, list[str]]:
 
 def _symbols(venue: str, listing: Mapping[str, Any]) -> list[str]:
     if venue == "okx":
-        names = [entry["instId"] for entry in listing.get("data", ())]
-        return [
-            name.replace("-SWAP", "-PERP")
-            for name in names
-            if name.count("-") == 1 or name.endswith("-SWAP")
-        ]
+        return [_okx_symbol(entry["instId"]) for entry in listing.get("data", ())]
     pairs = [
         (f"{entry['baseAsset']}-{entry['quoteAsset']}", entry.get("contractType", ""))
         for entry in listing.get("symbols", ())
@@ -54,6 +50,14 @@ def _symbols(venue: str, listing: Mapping[str, Any]) -> list[str]:
     if venue == "binance":
         return [name for name, _ in pairs]
     return [f"{name}-PERP" for name, contract in pairs if contract == "PERPETUAL"]
+
+
+def _okx_symbol(name: str) -> str:
+    """BTC-USDT-PERP of BTC-USDT-SWAP, BTC-USD-20220527 of BTC-USD-220527, else the name itself."""
+    pair, dash, last = name.rpartition("-")
+    if last == "SWAP":
+        return f"{pair}-PERP"
+    return f"{pair}{dash}20{last}" if last.isdigit() and len(last) == 6 else name
 
 
 async def ingest_environment(
