@@ -35,7 +35,7 @@ def test_settings_are_read_from_the_environment_and_frozen(
     settings = read(Example)
     assert (settings.kafka.bootstrap, settings.window_s) == ("localhost:9092", 7.5)
     with pytest.raises(ValueError, match="frozen"):
-        settings.window_s = 1.0
+        settings.window_s = 1.0  # type: ignore[misc]
 
 
 def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
