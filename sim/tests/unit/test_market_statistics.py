@@ -7,7 +7,7 @@ from teleglas_sim.market.catalog import catalog
 from teleglas_sim.market.events import BookChanged, Execution
 from teleglas_sim.market.market import Market, MarketConfig
 
-SECONDS = 300
+SECONDS = 200
 
 
 class Observed:

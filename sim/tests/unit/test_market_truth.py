@@ -22,7 +22,7 @@ async def test_truth_adds_up_to_the_trades_exactly() -> None:
     """
     driven = drive(rate=800, instruments=14)
     await driven.follow_all()
-    driven.run(10)
+    driven.run(7)
     truth = records(driven)
     owned: dict[str, dict[int, str]] = {}
     for record in truth:
@@ -98,7 +98,7 @@ def test_trades_consume_the_book() -> None:
 def test_planted_whales_are_of_every_kind_and_stand_out() -> None:
     """Sweeps, blocks, sliced orders and cascades are planted, each far above ordinary orders."""
     driven = drive(rate=300, whale_interval_s=0.5, cascade_interval_s=10.0)
-    driven.run(40)
+    driven.run(30)
     truth = records(driven)
     ours = [record for record in truth if record["symbol"] == "BTCUSDT"]
     ordinary = sorted(Decimal(record["notional"]) for record in ours if not record["planted"])
@@ -165,7 +165,7 @@ def test_truth_log_writes_one_line_per_parent(tmp_path: Path) -> None:
 def test_books_stay_deep_and_narrow_under_load() -> None:
     """At a high rate with many whales no side runs dry or spreads without end."""
     driven = drive(rate=4000, whale_interval_s=0.5, cascade_interval_s=5.0)
-    for _ in range(10):
+    for _ in range(5):
         driven.run(1)
         for instrument in driven.market.instruments:
             bid, _bid_size, ask, _ask_size = instrument.book.top()

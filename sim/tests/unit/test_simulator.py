@@ -16,7 +16,7 @@ from teleglas_sim.simulator import Simulator
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    settings = Settings(rate=500.0, truth=tmp_path / "truth.jsonl", whale_interval_s=1.0)
+    settings = Settings(rate=2000.0, truth=tmp_path / "truth.jsonl", whale_interval_s=1.0)
     simulator = Simulator(settings, clock_ms=lambda: time.time_ns() // 1_000_000)
     await simulator.start()
     yield simulator
