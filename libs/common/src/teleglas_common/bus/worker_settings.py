@@ -13,12 +13,12 @@ __all__ = ["WorkerSettings"]
 class WorkerSettings:
     """Defaults suit a service that handles thousands of records a second."""
 
-    max_poll_records: int = 4_000
+    max_poll_records: int = 1_000
     poll_timeout_s: float = 0.2
     """Also how late a request to stop may be seen."""
-    max_inbox_records: int = 4_000
+    max_inbox_records: int = 2_000
     """Waiting records of one partition at which it is paused."""
-    max_inbox_bytes: int = 8 << 20
+    max_inbox_bytes: int = 2 << 20
     max_record_bytes: int = MAX_RECORD_BYTES
     turn_records: int = 128
     """Records of one topic before it is the next one's turn."""
