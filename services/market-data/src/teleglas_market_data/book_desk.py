@@ -12,6 +12,7 @@ import msgspec
 from teleglas.market.v1.book_pb2 import BOOK_UPDATE_KIND_SNAPSHOT, BookUpdate
 from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts import topics
+from teleglas_market_data.adapters.messages import are_names
 from teleglas_market_data.domain.book import Book, BookChange
 from teleglas_market_data.domain.intervals import MINUTE_NS
 from teleglas_market_data.live import LiveBook
@@ -107,7 +108,7 @@ class BookDesk:
 
 def _check(update: BookUpdate) -> None:
     about = f"({update.venue} {update.instrument} sequence {update.sequence})"
-    if not update.venue or not update.instrument:
+    if not are_names(update.venue, update.instrument):
         raise PoisonError("incomplete_book", f"expected a venue and an instrument {about}")
     sides = (
         ("bid", update.bid_prices, update.bid_sizes),

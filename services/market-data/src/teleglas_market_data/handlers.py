@@ -11,7 +11,7 @@ from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas.market.v1.types_pb2 import CHANNEL_TRADES
 from teleglas_common.bus.ports import Incoming, PoisonError
-from teleglas_market_data.adapters.messages import trade_rows
+from teleglas_market_data.adapters.messages import ENUM_BITS, are_names, trade_rows
 from teleglas_market_data.adapters.quotes import check_ticker, quote_of
 from teleglas_market_data.domain.candles import LostSpan
 from teleglas_market_data.ports import StoredTrades
@@ -54,7 +54,7 @@ async def on_trades_progress(shard: MarketShard, incoming: Incoming[Progress]) -
     check_mark(mark)
     moved = shard.observe(topic, mark)
     for market in moved:
-        await shard.publish(shard.candles.advance(market, shard.watermark(topic, market)))
+        await shard.advance(market, shard.watermark(topic, market))
     await shard.summarise(moved)
 
 
@@ -102,7 +102,8 @@ async def on_tickers_progress(shard: MarketShard, incoming: Incoming[Progress]) 
 async def on_liquidation(shard: MarketShard, incoming: Incoming[Liquidation]) -> None:
     """Store a liquidation."""
     one = incoming.message
-    if not one.id or not one.venue or not one.instrument or one.price <= 0 or one.size <= 0:
+    named = are_names(one.id, one.venue, one.instrument)
+    if not named or one.price <= 0 or one.size <= 0 or one.side >> ENUM_BITS:
         raise PoisonError(
             "impossible_liquidation",
             "expected an id, a venue, an instrument, price and size above 0,"
@@ -114,11 +115,16 @@ async def on_liquidation(shard: MarketShard, incoming: Incoming[Liquidation]) ->
 async def on_gap(shard: MarketShard, incoming: Incoming[Gap]) -> None:
     """Store a gap; where trades are lost, mark the candles that miss them."""
     gap = incoming.message
-    if not gap.id or not gap.venue or not gap.instrument:
+    if not are_names(gap.id, gap.venue, gap.instrument):
         raise PoisonError(
             "incomplete_gap",
             "expected an id, a venue and an instrument,"
             f" were {gap.id!r}, {gap.venue!r}, {gap.instrument!r}",
+        )
+    if (gap.channel | gap.resolution) >> ENUM_BITS:
+        raise PoisonError(
+            "impossible_gap",
+            f"expected a known channel and resolution, were {gap.channel} and {gap.resolution}",
         )
     shard.pending.gaps[gap.venue, gap.instrument, gap.id] = gap.SerializeToString()
     if gap.channel == CHANNEL_TRADES:
@@ -131,7 +137,7 @@ async def on_gap(shard: MarketShard, incoming: Incoming[Gap]) -> None:
 async def on_instrument(shard: MarketShard, incoming: Incoming[Instrument]) -> None:
     """Store reference data."""
     one = incoming.message
-    if not one.venue or not one.instrument or not one.base:
+    if not are_names(one.venue, one.instrument, one.base):
         raise PoisonError(
             "incomplete_instrument",
             "expected a venue, an instrument and a base,"
@@ -142,7 +148,8 @@ async def on_instrument(shard: MarketShard, incoming: Incoming[Instrument]) -> N
 
 def check_mark(mark: Progress) -> None:
     """Raises PoisonError when a mark says nothing that can be trusted."""
-    if not mark.venue or not mark.source or mark.ts_event <= 0 or mark.lease_ns < 0:
+    named = are_names(mark.venue, mark.source, *mark.instruments)
+    if not named or mark.ts_event <= 0 or mark.lease_ns < 0:
         raise PoisonError(
             "impossible_progress",
             "expected a venue, a source, a time above 0 and a lease of 0 or more,"

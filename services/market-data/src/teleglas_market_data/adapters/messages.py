@@ -11,10 +11,19 @@ from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.domain.trades import TradeRow
 from teleglas_market_data.ports import StoredCandle
 
-__all__ = ["candle_id", "candle_key", "candle_message", "trade_rows"]
+__all__ = ["ENUM_BITS", "are_names", "candle_id", "candle_key", "candle_message", "trade_rows"]
 
 INT64_MAX = (1 << 63) - 1
 MAX_EXPONENT = 30
+MAX_SIZE = 10**16
+"""Sizes above it could overflow a candle's volume; no market has such a trade."""
+ENUM_BITS = 15
+"""Enumerations are stored in as many; protobuf lets 32 pass."""
+
+
+def are_names(*texts: str) -> bool:
+    """Whether all of these can be names: not empty, and without NUL, which no database takes."""
+    return all(texts) and "\0" not in "".join(texts)
 
 
 def trade_rows(batch: TradeBatch) -> Sequence[TradeRow]:
@@ -28,17 +37,25 @@ def trade_rows(batch: TradeBatch) -> Sequence[TradeRow]:
         for t in batch.trades
     ]  # fmt: skip
     for row in rows:
-        if row[4] <= 0 or row[5] <= 0 or row[7] <= 0:
+        if (
+            row[4] <= 0
+            or not 0 < row[5] <= MAX_SIZE
+            or row[7] <= 0
+            or row[1] > INT64_MAX
+            or (row[2] | row[3] | row[8] | row[10]) >> ENUM_BITS
+            or "\0" in row[0]
+        ):
             raise PoisonError(
                 "impossible_trade",
-                f"expected price, size and ts_event above 0, were {row[4]}, {row[5]}, {row[7]}"
-                f" ({batch.venue} {batch.instrument} trade {row[0]!r})",
+                f"expected price and ts_event above 0, a size above 0 and up to {MAX_SIZE}, a"
+                f" sequence of 63 bits, known enumerations and an id without NUL, was {row}"
+                f" ({batch.venue} {batch.instrument})",
             )
     return rows
 
 
 def _check_header(batch: TradeBatch) -> None:
-    if not batch.venue or not batch.instrument or not batch.trades:
+    if not are_names(batch.venue, batch.instrument) or not batch.trades:
         raise PoisonError(
             "incomplete_batch",
             f"expected a venue, an instrument and trades, were {batch.venue!r},"

@@ -6,9 +6,10 @@ from teleglas.market.v1.candle_pb2 import Summary
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.types_pb2 import TIME_BASIS_INGEST, Decimal
 from teleglas_common.bus.ports import PoisonError
+from teleglas_market_data.adapters.messages import are_names
 from teleglas_market_data.domain.summary import Quote, SummaryView
 
-__all__ = ["check_ticker", "merge_ticker", "quote_of", "summary_message"]
+__all__ = ["best_of", "check_ticker", "merge_ticker", "quote_of", "summary_message"]
 
 PRICES = frozenset(
     (
@@ -24,7 +25,7 @@ MAX_EXPONENT = 30
 def check_ticker(ticker: Ticker) -> None:
     """Raises PoisonError when a value is impossible."""
     about = f"({ticker.venue} {ticker.instrument})"
-    if not ticker.venue or not ticker.instrument:
+    if not are_names(ticker.venue, ticker.instrument):
         raise PoisonError("incomplete_ticker", f"expected a venue and an instrument {about}")
     if max(abs(ticker.price_exponent), abs(ticker.size_exponent)) > MAX_EXPONENT:
         raise PoisonError("impossible_exponent", f"expected exponents within ±30 {about}")
@@ -86,13 +87,19 @@ def _number(value: Decimal) -> float:
     return float(value.mantissa) * 10.0**value.exponent
 
 
+def best_of(view: SummaryView) -> Quote:
+    """Where bid and ask come from: the newer of ticker and book, the book if they are equal."""
+    quote = view.quote
+    if quote.bid is not None and quote.ask is not None and quote.ts_event > view.top.ts_event:
+        return quote
+    return view.top
+
+
 def summary_message(
     venue: str, instrument: str, view: SummaryView, exponents: tuple[int, int]
 ) -> Summary:
     """A summary on the wire; all prices at the finest exponent in it."""
-    trades, quote, best = view.trades, view.quote, view.top
-    if quote.bid is not None and quote.ask is not None and quote.ts_event > best.ts_event:
-        best = quote
+    trades, quote, best = view.trades, view.quote, best_of(view)
     finest = min(exponents[0], quote.exponent if quote.ts_event else 0, best.exponent)
     factor = 10 ** (exponents[0] - finest)
     summary = Summary(
