@@ -26,6 +26,7 @@ __all__ = ["INSTRUMENT", "Poison", "poisons", "trade", "whole"]
 INSTRUMENT = "BTC-POISON"
 NAMES: Any = {"venue": "binance", "instrument": INSTRUMENT}
 TS = 1_700_000_000_000_000_000
+UNKNOWN: Any = {"id": "1", "channel": 70_000}
 FIRST: dict[str, type[Message]] = {
     "teleglas.market.trades.v1": TradeBatch,
     "teleglas.market.books.v1": BookUpdate,
@@ -76,6 +77,8 @@ IMPOSSIBLE: dict[str, tuple[tuple[str, Callable[[], Message], str], ...]] = {
         ("NUL in an id", lambda: whole(trade(id="a\0b")), "impossible_trade"),
         ("NUL in a name", lambda: whole(instrument="BTC-\0"), "incomplete_batch"),
         ("sequence beyond 63 bits", lambda: whole(trade(sequence=2**64 - 1)), "impossible_trade"),
+        ("size of no market", lambda: whole(trade(size=2**63 - 1)), "impossible_trade"),
+        ("side that is none", lambda: whole(trade(side=70_000)), "impossible_trade"),
         ("mark without a source", lambda: progress(source=""), "impossible_progress"),
         ("mark before time", lambda: progress(ts_event=-5), "impossible_progress"),
     ),
@@ -94,6 +97,7 @@ IMPOSSIBLE: dict[str, tuple[tuple[str, Callable[[], Message], str], ...]] = {
     ),
     "teleglas.market.tickers.v1": (
         ("no venue", lambda: Ticker(instrument=INSTRUMENT), "incomplete_ticker"),
+        ("NUL in a name", lambda: Ticker(venue="a\0", instrument="b"), "incomplete_ticker"),
         ("huge scale", lambda: Ticker(**NAMES, price_exponent=-1_000_000), "impossible_exponent"),
         ("negative price", lambda: Ticker(**NAMES, bid_price=-1), "impossible_ticker"),
     ),
@@ -114,6 +118,7 @@ IMPOSSIBLE: dict[str, tuple[tuple[str, Callable[[], Message], str], ...]] = {
         ("no id", lambda: Gap(**NAMES), "incomplete_gap"),
         ("no instrument", lambda: Gap(id="1", venue="binance"), "incomplete_gap"),
         ("NUL in an id", lambda: Gap(**NAMES, id="a\0b"), "incomplete_gap"),
+        ("unknown channel", lambda: Gap(**NAMES, **UNKNOWN), "impossible_gap"),
     ),
     "teleglas.market.instruments.v1": (
         ("no base", lambda: Instrument(**NAMES), "incomplete_instrument"),
