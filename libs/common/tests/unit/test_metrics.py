@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -85,3 +86,15 @@ async def test_a_publisher_is_counted() -> None:
     assert value("teleglas_bus_publish_seconds_count") == 3
     assert value("teleglas_bus_flush_seconds_count") == 1
     assert value("teleglas_bus_in_flight_bytes") == 0
+
+
+PROJECT = Path(__file__).parents[4]
+NAME = re.compile(r'"(teleglas_(?:bus|ingest|candles|market|gateway|grpc)_[a-z_]+)"')
+
+
+def test_code_asks_for_registered_names_only() -> None:
+    """A name that code asks for but the registry lacks is found before it is asked for."""
+    sources = [*PROJECT.glob("services/*/src/**/*.py"), *PROJECT.glob("libs/common/src/**/*.py")]
+    asked = {name for path in sources for name in NAME.findall(path.read_text(encoding="utf-8"))}
+    packages = {path.name for path in PROJECT.glob("services/*/src/*")}
+    assert asked - packages <= set(registered())

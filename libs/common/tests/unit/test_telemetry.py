@@ -85,7 +85,7 @@ tracer = trace.get_tracer("test")
 for _ in range(10_000):
     with tracer.start_as_current_span("work"):
         pass
-flush_traces()
+flush_traces(1.0)
 """
 
 
