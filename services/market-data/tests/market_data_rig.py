@@ -26,6 +26,7 @@ from teleglas_contracts import topics
 from teleglas_contracts.messages import without_volatile
 from teleglas_contracts.topic import Topic
 from teleglas_market_data.counts import Counts
+from teleglas_market_data.domain.composite import Definition
 from teleglas_market_data.domain.trades import TradeRow
 from teleglas_market_data.live import Live
 from teleglas_market_data.ports import (
@@ -117,6 +118,9 @@ class Rig:
     live: Live = field(default_factory=Live)
     latest: FakeLatest = field(default_factory=FakeLatest)
     group: str = GROUP
+    definition: Definition = field(
+        default_factory=lambda: Definition(1, {"binance": 1, "okx": 3}, 60 * 10**9, 10 * 10**9)
+    )
     checkpoint_s: float = 0.05
     turn_records: int = 128
     late_bound_ns: int = 7 * 86_400 * 10**9
@@ -138,6 +142,7 @@ class Rig:
             SystemClock(),
             Counts(Metrics()),
             self.late_bound_ns,
+            self.definition,
         )
         worker = Worker(
             self.bus,
@@ -173,7 +178,7 @@ class Rig:
         until = self.store.saves + saves
         _, task = await self.start()
         with suppress(AssertionError):
-            await eventually(lambda: self._store.saves >= until, timeout_s=2.0, every_s=0.001)
+            await eventually(lambda: self._store.saves >= until, timeout_s=0.3, every_s=0.001)
         for one in asyncio.all_tasks():
             if one is task or one.get_name().startswith("shard-"):
                 one.cancel()

@@ -115,6 +115,7 @@ class Shards:
             SystemClock(),
             Counts(self._metrics),
             self._settings.late_bound_ns,
+            self._settings.composite.definition(),
             self._settings.summary_every_ns,
         )
         self._worker = Worker(

@@ -12,7 +12,7 @@ from teleglas_market_data.domain.trades import TradeRow
 from teleglas_market_data.pending import Pending
 from teleglas_market_data.ports import Market, Store, StoredCandle, StoredTrades
 
-__all__ = ["CandleDesk"]
+__all__ = ["CandleDesk", "load_candles_between", "rescaled"]
 
 
 @dataclass(slots=True)
@@ -121,19 +121,14 @@ class CandleDesk:
     async def _load(self, candles: InstrumentCandles, at: int, made: Plan) -> dict[int, Bar]:
         market = (candles.venue, candles.instrument)
         single, (begin, end) = made.levels[at].wanted(at, candles.levels[at])
-        found: list[StoredCandle] = []
-        if single:
-            found = await self.store.candles_at(market, at, single)
-        elif begin < end:
-            found = await self.store.candles_in(market, at, begin, end)
-        bars = {candle.bar.ts_open: candle for candle in found}
-        wanted = set(single)
-        bars |= {
-            ts_open: candle
-            for ts_open, candle in self.pending.candles_of(market, at).items()
-            if ts_open in wanted or begin <= ts_open < end
-        }
-        return {ts_open: _rescaled(candle, candles) for ts_open, candle in bars.items()}
+        if not single:
+            found = await load_candles_between(self.store, self.pending, market, at, begin, end)
+        else:
+            rows = await self.store.candles_at(market, at, single)
+            waiting = self.pending.candles_of(market, at)
+            found = {candle.bar.ts_open: candle for candle in rows}
+            found |= {ts_open: waiting[ts_open] for ts_open in single if ts_open in waiting}
+        return {ts_open: rescaled(candle, candles) for ts_open, candle in found.items()}
 
     def _stored(self, candles: InstrumentCandles, closed: Iterable[Closed]) -> list[StoredCandle]:
         made = [self._stored_one(candles, one) for one in closed]
@@ -155,10 +150,26 @@ class CandleDesk:
         )
 
 
-def _rescaled(candle: StoredCandle, candles: InstrumentCandles) -> Bar:
+def rescaled(candle: StoredCandle, candles: InstrumentCandles) -> Bar:
+    """A copy of a stored bar at the exponents of `candles`."""
     prices = 10 ** (candle.price_exponent - candles.price_exponent)
     sizes = 10 ** (candle.size_exponent - candles.size_exponent)
     bar = replace(candle.bar)
     if prices != 1 or sizes != 1:
         bar.rescale(prices, sizes)
     return bar
+
+
+async def load_candles_between(
+    store: Store, pending: Pending, market: Market, level: int, begin: int, end: int
+) -> dict[int, StoredCandle]:
+    """Closed candles with `begin <= ts_open < end`, those that wait to be stored among them."""
+    if begin >= end:
+        return {}
+    found = {c.bar.ts_open: c for c in await store.candles_in(market, level, begin, end)}
+    found |= {
+        ts_open: candle
+        for ts_open, candle in pending.candles_of(market, level).items()
+        if begin <= ts_open < end
+    }
+    return found

@@ -14,9 +14,10 @@ from teleglas_common.settings import (
     Section,
     ServiceSettings,
 )
+from teleglas_market_data.domain.composite import Definition
 from teleglas_market_data.domain.intervals import SECOND_NS
 
-__all__ = ["CandlesSection", "Settings"]
+__all__ = ["CandlesSection", "CompositeSection", "Settings"]
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -41,12 +42,41 @@ class CandlesSection(Section):
     )
 
 
+class CompositeSection(Section):
+    """What the pseudo-venue `composite` is made of; change the version with anything else."""
+
+    version: Annotated[int, Field(ge=1)] = Field(default=1, description="of this definition")
+    weights: str = Field(
+        default="binance=1,binance-usdm=1,okx=1", description="member venues and price weights"
+    )
+    staleness_s: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=60, description="a member without a trade for so long has no price"
+    )
+    drop_out_s: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=10, description="a member that lies so far behind the others is not waited for"
+    )
+
+    def definition(self) -> Definition:
+        """The same for the domain; ValueError where the weights make no sense."""
+        pairs = (pair.partition("=") for pair in self.weights.split(","))
+        weights = {venue.strip(): int(weight) for venue, _, weight in pairs}
+        return Definition(
+            self.version, weights, self.staleness_s * SECOND_NS, self.drop_out_s * SECOND_NS
+        )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        self.definition()
+        return self
+
+
 class Settings(ServiceSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     redis: RedisSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     candles: CandlesSection = Field(default_factory=CandlesSection)
+    composite: CompositeSection = Field(default_factory=CompositeSection)
     principal_secret: SecretStr = Field(
         default=SecretStr(""), description="verifies the principal in gRPC metadata"
     )

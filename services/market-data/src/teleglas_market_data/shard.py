@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from teleglas.market.v1.candle_pb2 import Summary
+from teleglas.market.v1.candle_pb2 import Component, Summary
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas_common.bus.encode import outgoing
@@ -17,10 +17,14 @@ from teleglas_common.clock import Clock
 from teleglas_common.progress import ProgressTracker
 from teleglas_contracts import topics
 from teleglas_market_data.adapters.messages import candle_id, candle_key, candle_message
-from teleglas_market_data.adapters.quotes import merge_ticker, summary_message
+from teleglas_market_data.adapters.quotes import best_of, merge_ticker, summary_message
 from teleglas_market_data.book_desk import BookDesk
 from teleglas_market_data.candle_desk import CandleDesk
+from teleglas_market_data.composite_desk import CompositeDesk
 from teleglas_market_data.counts import Counts
+from teleglas_market_data.domain.candles import InstrumentCandles
+from teleglas_market_data.domain.composite import COMPOSITE, Definition
+from teleglas_market_data.domain.composite_quotes import CompositeQuotes
 from teleglas_market_data.domain.intervals import INTERVALS, SECOND_NS
 from teleglas_market_data.domain.state import dump_candles, load_candles
 from teleglas_market_data.domain.summary import SummaryView
@@ -57,6 +61,7 @@ class Tools:
     clock: Clock
     counts: Counts
     late_bound_ns: int
+    composite: Definition
     summary_every_ns: int = SECOND_NS
 
 
@@ -68,6 +73,7 @@ class MarketShard:
         self.tools = tools
         self.pending = Pending()
         self.candles = CandleDesk(tools.store, self.pending, tools.late_bound_ns)
+        self.composites = CompositeDesk(tools.store, self.pending, tools.composite)
         self.books = BookDesk()
         self.summaries = SummaryDesk(tools.summary_every_ns)
         self.tickers: dict[Market, Ticker] = {}
@@ -83,7 +89,7 @@ class MarketShard:
         self._generation = restored.generation
         for name, state in sorted(restored.states.items()):
             self._load(name, state)
-        frontiers = {market: c.levels[1].frontier for market, c in self.candles.books.items()}
+        frontiers = {m: self.open_candles(m).levels[1].frontier for m in self.markets()}
         await self.summaries.refill(self.tools.store, frontiers)
         self.tools.live.shards[self.number] = self
         offsets = self.books.rewound(restored.offsets)
@@ -109,7 +115,7 @@ class MarketShard:
         )
         await self.tools.store.save(checkpoint)
         self.tools.counts.saved(checkpoint)
-        self.pending = self.candles.pending = Pending()
+        self.pending = self.candles.pending = self.composites.pending = Pending()
 
     async def close(self) -> None:
         if self.tools.live.shards.get(self.number) is self:
@@ -155,8 +161,19 @@ class MarketShard:
                 kind = f"candle:{INTERVALS[candle.level].name}"
                 tools.latest.put(kind, candle.venue, candle.instrument, record.value)
         self.summaries.close(candles)
+        revised = await self.composites.take(candles)
+        if revised:
+            await self.publish(revised)
 
-    async def summarise(self, markets: Iterable[Market]) -> None:
+    async def advance(self, market: Market, watermark: int) -> None:
+        """Publish the candles that are over, and those of the composite with them."""
+        await self.publish(self.candles.advance(market, watermark))
+        composed = self.composites.advance(self.candles.books[market])
+        if composed:
+            await self.publish(composed)
+            self.tools.live.touched((COMPOSITE, market[1]))
+
+    async def summarise(self, markets: Sequence[Market]) -> None:
         """Say the ticks that all topics have passed."""
         for market in markets:
             candles = self.candles.books.get(market)
@@ -167,16 +184,29 @@ class MarketShard:
             self._note_top(market, until)
             for view in self.summaries.release(market, until):
                 await self._say(market, view)
+                self.composites.said(*market, view.tick, best_of(view))
+        for instrument in sorted({market[1] for market in markets}):
+            await self._summarise_composite(instrument)
 
     def markets(self) -> Collection[Market]:
-        return self.candles.books.keys()
+        composites = [(COMPOSITE, instrument) for instrument in self.composites.markets]
+        return [*self.candles.books, *composites]
+
+    def open_candles(self, market: Market) -> InstrumentCandles:
+        """The candles of one of `markets` that may still change."""
+        if market[0] == COMPOSITE:
+            return self.composites.markets[market[1]].candles
+        return self.candles.books[market]
 
     def forming(self, market: Market, level: int) -> StoredCandle | None:
+        if market[0] == COMPOSITE:
+            return self.composites.forming(market[1], level)
         return self.candles.forming(market, level)
 
     def frontier(self, market: Market) -> int:
-        candles = self.candles.books.get(market)
-        return 0 if candles is None else candles.levels[0].frontier
+        if market not in self.markets():
+            return 0
+        return self.open_candles(market).levels[0].frontier
 
     def book(self, market: Market) -> LiveBook | None:
         return self.books.live(market)
@@ -215,9 +245,35 @@ class MarketShard:
         if top is not None:
             self.summaries.topped(market, top, found.price_exponent)
 
+    async def _summarise_composite(self, instrument: str) -> None:
+        own = self.composites.markets.get(instrument)
+        if own is None:
+            return
+        market = (COMPOSITE, instrument)
+        known = self.summaries.summaries
+        ticks = [
+            known[venue, instrument].released
+            for venue in own.members
+            if (venue, instrument) in known
+        ]
+        alive = max(ticks, default=0) - self.tools.composite.drop_out_ns
+        passed = own.candles.watermark + 1
+        passed -= passed % self.tools.summary_every_ns
+        until = min([passed, *(tick for tick in ticks if tick >= alive)])
+        for quote in self.composites.quotes_up_to(instrument, until):
+            self.summaries.topped_by(market, quote)
+        for view in self.summaries.release(market, until):
+            await self._say(market, view)
+
     async def _say(self, market: Market, view: SummaryView) -> None:
         exponents = self.summaries.exponents[market]
         message = summary_message(*market, view, exponents)
+        if market[0] == COMPOSITE:
+            message.definition_version = self.tools.composite.version
+            message.components.extend(
+                Component(venue=venue, instrument=market[1], fresh=True)
+                for venue in self.composites.quoting(market[1])
+            )
         record = outgoing(
             topics.MARKET_SUMMARIES_V1,
             message,
@@ -254,6 +310,10 @@ class MarketShard:
             self.books.load(state)
         elif kind == "summary":
             self.summaries.load((venue, instrument), state)
+        elif kind == "composite":
+            self.composites.load(instrument, state)
+        elif kind == "composite-quotes":
+            self.composites.quotes[instrument] = CompositeQuotes.load(state)
         elif kind == "ticker":
             self.tickers[venue, instrument] = Ticker.FromString(state)
 
@@ -267,6 +327,7 @@ class MarketShard:
         for topic, tracker in self.trackers.items():
             states[f"progress/{topic}"] = tracker.snapshot()
         states |= self.summaries.states()
+        states |= self.composites.states()
         states["fence/"] = msgspec.msgpack.encode(self.fence.snapshot())
         states["books/"] = self.books.dump()
         return states

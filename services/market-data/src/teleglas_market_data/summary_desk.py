@@ -44,6 +44,10 @@ class SummaryDesk:
         quote = Quote(ts_event=top.ts_event, exponent=exponent, bid=top.bid, ask=top.ask)
         self._of(market).topped(quote)
 
+    def topped_by(self, market: Market, quote: Quote) -> None:
+        """Take best prices that come as a quote."""
+        self._of(market).topped(quote)
+
     def tick_after(self, ts: int) -> int:
         """The first tick that lies behind `ts`."""
         return ts - ts % self.every_ns + self.every_ns

@@ -23,7 +23,7 @@ from teleglas_market_data.domain.sequences import Hole
 from teleglas_market_data.domain.spans import MAX_HOLE_NS, overlap_ns, share
 from teleglas_market_data.domain.trades import TradeRow
 
-__all__ = ["LevelPlan", "Plan", "plan", "settle"]
+__all__ = ["LevelPlan", "Plan", "Rewriting", "plan", "settle"]
 
 StoredBars = Mapping[int, Bar]
 """Closed candles of one level by `ts_open`."""
@@ -87,7 +87,7 @@ def settle(candles: InstrumentCandles, made: Plan, stored: Sequence[StoredBars])
     """Give every changed candle its next revision; `stored` is what `wanted` asked for."""
     changed: list[Closed] = []
     for at, (level, changes) in enumerate(zip(candles.levels, made.levels, strict=True)):
-        bars = _Rewritten(candles, at, level, dict(stored[at]))
+        bars = Rewriting(candles, at, level, dict(stored[at]))
         for ts_open in sorted(changes.trades):
             bars.add(changes.trades[ts_open])
         if at:
@@ -134,7 +134,9 @@ def _spread(candles: InstrumentCandles, made: Plan, span: Hole | LostSpan, count
 
 
 @dataclass(slots=True)
-class _Rewritten:
+class Rewriting:
+    """Closed candles of one level while they change; `touched` ones have a new revision."""
+
     candles: InstrumentCandles
     at: int
     level: Level
@@ -142,7 +144,17 @@ class _Rewritten:
     touched: set[int] = field(default_factory=set)
     born: set[int] = field(default_factory=set)
 
+    def put(self, bar: Bar) -> None:
+        """Set a candle to what it should be; nothing happens where it is already."""
+        known = self.bars.get(bar.ts_open)
+        bar.revision = known.revision if known is not None else -1
+        if known is not None and replace(known, ts_ingest=0) == replace(bar, ts_ingest=0):
+            return
+        self.bars[bar.ts_open] = bar
+        self._touch(bar)
+
     def add(self, delta: Bar) -> None:
+        """Merge trades into a candle."""
         bar = self.bars.get(delta.ts_open)
         if bar is None:
             self._bear(replace(delta))
@@ -151,6 +163,7 @@ class _Rewritten:
         self._touch(bar)
 
     def carry_on(self, ts_open: int) -> None:
+        """Repeat a candle's close in the quiet ones behind it."""
         price = self.bars[ts_open].close
         length = self.level.interval.length_ns
         for run in range(1, MAX_FLAT_RUN + 1):
@@ -170,6 +183,7 @@ class _Rewritten:
             self.level.carry, self.level.flat_run = price, MAX_FLAT_RUN
 
     def adjust(self, missing: Mapping[int, int], lost_ns: Mapping[int, int]) -> None:
+        """Add to what is missing of candles that were known before."""
         for ts_open in missing.keys() | lost_ns.keys():
             bar = self.bars.get(ts_open)
             if bar is None or ts_open in self.born:

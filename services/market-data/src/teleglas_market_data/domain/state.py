@@ -12,7 +12,15 @@ from teleglas_market_data.domain.candles import InstrumentCandles, Level, LostSp
 from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.domain.sequences import RecentIds, SeenRanges
 
-__all__ = ["STATE_VERSION", "StateVersionError", "dump_candles", "load_candles"]
+__all__ = [
+    "STATE_VERSION",
+    "PackedBar",
+    "StateVersionError",
+    "dump_candles",
+    "load_candles",
+    "pack_bar",
+    "unpack_bar",
+]
 
 STATE_VERSION = 1
 
@@ -99,7 +107,7 @@ def load_candles(data: bytes) -> InstrumentCandles:
             Level(
                 interval,
                 level.frontier,
-                {bar[0]: _unpack_bar(bar) for bar in level.bars},
+                {bar[0]: unpack_bar(bar) for bar in level.bars},
                 level.carry,
                 level.flat_run,
             )
@@ -110,11 +118,12 @@ def load_candles(data: bytes) -> InstrumentCandles:
 
 
 def _pack_level(level: Level) -> PackedLevel:
-    bars = [_pack_bar(level.bars[ts_open]) for ts_open in sorted(level.bars)]
+    bars = [pack_bar(level.bars[ts_open]) for ts_open in sorted(level.bars)]
     return PackedLevel(level.frontier, level.carry, level.flat_run, bars)
 
 
-def _pack_bar(bar: Bar) -> PackedBar:
+def pack_bar(bar: Bar) -> PackedBar:
+    """A bar without its revision, which an open one does not have."""
     return (
         bar.ts_open,
         bar.first_ts,
@@ -136,7 +145,8 @@ def _pack_bar(bar: Bar) -> PackedBar:
     )
 
 
-def _unpack_bar(packed: PackedBar) -> Bar:
+def unpack_bar(packed: PackedBar) -> Bar:
+    """The bar that `pack_bar` took."""
     bar = Bar(*packed[:10], 0, packed[11], 0, *packed[13:])
     bar.quote, bar.buy_quote = int(packed[10]), int(packed[12])
     return bar
