@@ -119,26 +119,31 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
     all others go the slow way, which names what is wrong with them.
     """
     places = -exponent
-    dot = -places - 1
+    dot = -places - 1 if places else MAX_LENGTH
     limit = min(MAX_MANTISSA, int(most * 10**places if places >= 0 else most // 10**exponent))
     least = 0 if zero else 1
     factors = tuple(int(10 ** (places - used)) for used in range(places + 1))
 
     def parse(text: str) -> int:
-        if places < len(text) - 1 and places and text[dot] == ".":
-            digits = text.replace(".", "", 1)
-            plain = digits.isdigit() and digits.isascii() and len(digits) < 20
-            value = int(digits) if plain else scaled(text, exponent)
+        try:
+            if text[dot] == ".":
+                digits = text.replace(".", "", 1)
+                if digits.isdigit() and digits.isascii():
+                    value = int(digits)
+                    if least <= value <= limit:
+                        return value
+        except (IndexError, ValueError):
+            pass
+        return other(text)
+
+    def other(text: str) -> int:
+        head, _, tail = text.partition(".")
+        digits = head + tail
+        plain = digits.isdigit() and digits.isascii() and head != "" and len(digits) < MAX_LENGTH
+        if plain and len(tail) <= places:
+            value = int(digits) * factors[len(tail)]
         else:
-            head, _, tail = text.partition(".")
-            digits = head + tail
-            plain = (
-                digits.isdigit() and digits.isascii() and head != "" and len(digits) < MAX_LENGTH
-            )
-            if plain and len(tail) <= places:
-                value = int(digits) * factors[len(tail)]
-            else:
-                value = scaled(text, exponent)
+            value = scaled(text, exponent)
         if least <= value <= limit:
             return value
         if value < least:

@@ -32,11 +32,17 @@ __all__ = [
     "subscription",
 ]
 
-LevelParser = Callable[[msgspec.Raw], tuple[list[int], list[int]]]
+Levels = tuple[list[int], list[int], list[int], list[int]]
+"""Prices and sizes of the bids, then of the asks."""
+LevelParser = Callable[[msgspec.Raw, msgspec.Raw], Levels]
 
-_ZEROED = bytes.maketrans(b"123456789", b"000000000")
-_NOT_DIGITS = b'".[] \t\r\n'
-_PLAUSIBLE = 10**18
+_DIGITS = b"0123456789"
+_ZEROED = bytes.maketrans(_DIGITS, b"0" * 10)
+_NOT_DIGITS = b'".[]'
+_ROW = b'[".","."],'
+"""A level without its digits."""
+_LONG = b"0" * 11 + b"."
+"""Eleven digits before the dot: more than any price, and most sizes."""
 
 
 class RestTrade(Struct):
@@ -119,42 +125,52 @@ def control(frame: bytes) -> Control | None:
 
 
 def level_parser(market: Market, price_places: int, size_places: int) -> LevelParser:
-    """Raw JSON of rows → prices and sizes.
+    """Raw JSON of bids and asks → their prices and sizes.
 
-    These venues print every number of a field with the same decimals. Then a side without quotes,
-    dots and brackets is a list of integers, which numpy reads at 27 ns each where `int` takes 130;
-    the form is proven by counting the places where a price and a size end. Rows of any other form
-    go through msgspec and the general parser, which name what is wrong with them.
+    These venues print every number of a field with the same decimals. Then the rows without quotes,
+    dots and brackets are a list of integers, which numpy reads at 27 ns each where `int` takes 130.
+    The form is proven first: without its digits a side is a fixed pattern, and each number ends in
+    the expected decimals. Rows of any other form go through msgspec and the general parser, which
+    name what is wrong with them.
     """
     price, size = market.price, market.size
     price_end = b"." + b"0" * price_places + b'","'
     size_end = b"." + b"0" * size_places + b'"]'
+    any_end = b"." + b"0" * price_places + b'"' if price_places == size_places else b""
     rows = msgspec.json.Decoder(list[Level])
 
     def slow(raw: bytes) -> tuple[list[int], list[int]]:
         levels = rows.decode(raw)
         return [price(p) for p, _ in levels], [size(s) for _, s in levels]
 
-    def parse(body: msgspec.Raw) -> tuple[list[int], list[int]]:
-        raw = bytes(body)
-        if len(raw) <= 2:
-            return slow(raw)
+    def ends_well(raw: bytes, levels: int) -> bool:
         shape = raw.translate(_ZEROED)
-        count = shape.count(size_end)
-        if shape.count(price_end) != count or shape.count(b".") != 2 * count or b"-" in raw:
-            return slow(raw)
-        values = np.fromstring(raw.translate(None, _NOT_DIGITS), dtype=np.int64, sep=",").tolist()
-        prices, sizes = values[::2], values[1::2]
-        if len(values) != 2 * count or not min(prices) or max(values) > _PLAUSIBLE:
-            return slow(raw)
-        return prices, sizes
+        if _LONG in shape:
+            return False
+        if any_end:
+            return shape.count(any_end) == 2 * levels
+        return shape.count(price_end) == levels and shape.count(size_end) == levels
+
+    def parse(bids: msgspec.Raw, asks: msgspec.Raw) -> Levels:
+        first, second = bytes(bids), bytes(asks)
+        raw = first[1:-1] + b"," + second[1:-1]
+        raw = raw.strip(b",")
+        pattern = raw.translate(None, _DIGITS) + b","
+        levels = len(pattern) // len(_ROW)
+        if levels and pattern == _ROW * levels and ends_well(raw, levels):
+            text = raw.translate(None, _NOT_DIGITS)
+            values = np.fromstring(text, dtype=np.int64, sep=",").tolist()
+            cut = 2 * (first.count(b"[") - 1)
+            bid_prices, ask_prices = values[:cut:2], values[cut::2]
+            if len(values) == 2 * levels and 0 not in bid_prices and 0 not in ask_prices:
+                return bid_prices, values[1:cut:2], ask_prices, values[cut + 1 :: 2]
+        return *slow(first), *slow(second)
 
     return parse
 
 
 def book_change(market: Market, body: BookBody, parse: LevelParser, ts_ingest: int) -> BookChange:
-    bid_prices, bid_sizes = parse(body.bids)
-    ask_prices, ask_sizes = parse(body.asks)
+    bid_prices, bid_sizes, ask_prices, ask_sizes = parse(body.bids, body.asks)
     ts_event = body.transaction_ms * NS_PER_MS
     return BookChange(
         market,

@@ -43,6 +43,8 @@ class BinanceSpot:
     contiguous = True
     open_interest_by_stream = False
 
+    key = staticmethod(wire.frame_key)
+
     def __init__(self, rest: Rest, ws_url: str) -> None:
         self._rest = rest
         self._ws_url = ws_url.rstrip("/")
@@ -84,9 +86,6 @@ class BinanceSpot:
             )
             for stream in streams
         }
-
-    def key(self, frame: bytes) -> bytes:
-        return wire.frame_key(frame)
 
     def parsed_key(self, frame: bytes) -> bytes | None:
         return wire.parsed_key(frame)

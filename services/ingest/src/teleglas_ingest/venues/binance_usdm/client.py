@@ -50,6 +50,8 @@ class BinanceUsdm:
     contiguous = False
     open_interest_by_stream = False
 
+    key = staticmethod(wire.frame_key)
+
     def __init__(self, rest: Rest, ws_url: str) -> None:
         self._rest = rest
         self._ws_url = ws_url.rstrip("/")
@@ -101,9 +103,6 @@ class BinanceUsdm:
             )
             for stream in streams
         }
-
-    def key(self, frame: bytes) -> bytes:
-        return wire.frame_key(frame)
 
     def parsed_key(self, frame: bytes) -> bytes | None:
         return wire.parsed_key(frame)

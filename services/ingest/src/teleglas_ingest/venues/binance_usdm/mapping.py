@@ -100,8 +100,7 @@ def depth_route(market: Market) -> Route:
 
     def route(frame: bytes, ts_ingest: int) -> Sequence[Event]:
         data = decode(frame).data
-        bid_prices, bid_sizes = levels(data.bids)
-        ask_prices, ask_sizes = levels(data.asks)
+        bid_prices, bid_sizes, ask_prices, ask_sizes = levels(data.bids, data.asks)
         transaction_ms = data.transaction_ms
         return (
             BookChange(
