@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from teleglas_market_data.counts import Counts
 from teleglas_market_data.domain.bar import Bar
 from teleglas_market_data.domain.candles import Closed, InstrumentCandles, LostSpan
 from teleglas_market_data.domain.lateness import Plan, plan, settle
@@ -22,8 +23,8 @@ class CandleDesk:
     store: Store
     pending: Pending
     late_bound_ns: int
+    counts: Counts
     books: dict[Market, InstrumentCandles] = field(default_factory=dict)
-    refused: int = 0
 
     async def trade(self, batch: StoredTrades, *, contiguous: bool) -> list[StoredCandle]:
         """Keep the new trades of a batch and count them; return the candles that they revise."""
@@ -32,9 +33,12 @@ class CandleDesk:
         fresh, unsure = candles.admission.admit(batch.rows, contiguous=contiguous)
         if unsure:
             fresh = [*fresh, *await self._unknown(candles, unsure)]
+        if len(fresh) < len(batch.rows):
+            self.counts.duplicates(batch.venue, len(batch.rows) - len(fresh))
         if not fresh:
             return []
-        self.pending.trades.append(replace(batch, rows=fresh))
+        kept = batch if fresh is batch.rows else replace(batch, rows=fresh)
+        self.pending.trades.append(kept)
         self.pending.touched.add((batch.venue, batch.instrument))
         candles.fold(self._scaled(candles, batch, fresh))
         return await self._settle(candles, ())
@@ -111,8 +115,9 @@ class CandleDesk:
     ) -> list[StoredCandle]:
         if not candles.has_late and not lost:
             return []
+        self.counts.late(candles.venue, len(candles.late))
         made = plan(candles, late_bound_ns=self.late_bound_ns, lost_changes=lost)
-        self.refused += made.refused
+        self.counts.refused(candles.venue, made.refused)
         if not made:
             return []
         stored = [await self._load(candles, at, made) for at in range(len(candles.levels))]

@@ -37,7 +37,12 @@ class Counts:
         self._registry.counter("teleglas_market_duplicate_trades_total", venue).inc(count)
 
     def late(self, venue: str, count: int) -> None:
-        self._registry.counter("teleglas_market_late_trades_total", venue).inc(count)
+        if count:
+            self._registry.counter("teleglas_market_late_trades_total", venue).inc(count)
+
+    def refused(self, venue: str, count: int) -> None:
+        if count:
+            self._registry.counter("teleglas_market_refused_trades_total", venue).inc(count)
 
     def resync(self, venue: str) -> None:
         self._registry.counter("teleglas_market_book_resyncs_total", venue).inc()

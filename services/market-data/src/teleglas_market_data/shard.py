@@ -72,7 +72,7 @@ class MarketShard:
         self.number = number
         self.tools = tools
         self.pending = Pending()
-        self.candles = CandleDesk(tools.store, self.pending, tools.late_bound_ns)
+        self.candles = CandleDesk(tools.store, self.pending, tools.late_bound_ns, tools.counts)
         self.composites = CompositeDesk(tools.store, self.pending, tools.composite)
         self.books = BookDesk()
         self.summaries = SummaryDesk(tools.summary_every_ns)
@@ -143,6 +143,8 @@ class MarketShard:
 
     async def publish(self, candles: Sequence[StoredCandle]) -> None:
         """Send closed and revised candles, and show them to streams and the cache."""
+        if not candles:
+            return
         tools = self.tools
         for candle in candles:
             message = candle_message(candle)

@@ -17,6 +17,8 @@ class Admission:
 
     ranges: dict[int, SeenRanges] = field(default_factory=dict)
     recent: dict[int, RecentIds] = field(default_factory=dict)
+    has_changes: bool = False
+    """Whether holes may have come, gone or been given up."""
 
     def admit(
         self, rows: Sequence[TradeRow], *, contiguous: bool
@@ -24,6 +26,7 @@ class Admission:
         """Split off what is new, and what only the store can tell; drop what was seen."""
         if contiguous and self._follows_on(rows):
             return rows, []
+        self.has_changes = contiguous
         fresh: list[TradeRow] = []
         unsure: list[TradeRow] = []
         for row in rows:
@@ -34,11 +37,6 @@ class Admission:
                 unsure.append(row)
         return fresh, unsure
 
-    @property
-    def has_changes(self) -> bool:
-        """Whether holes came, went or were given up."""
-        return any(seen.changes or seen.forgotten for seen in self.ranges.values())
-
     def holes(self) -> list[Hole]:
         """Every run of ids that is missing now."""
         return [hole for seen in self.ranges.values() for hole in seen.holes()]
@@ -46,6 +44,7 @@ class Admission:
     def take_changes(self) -> list[tuple[Hole, int]]:
         """Holes that came (+1) or went (-1) since the last call."""
         taken: list[tuple[Hole, int]] = []
+        self.has_changes = False
         for seen in self.ranges.values():
             if seen.changes:
                 taken += [(hole, count) for hole, count in seen.changes.items() if count]
@@ -61,15 +60,17 @@ class Admission:
         return taken
 
     def _follows_on(self, rows: Sequence[TradeRow]) -> bool:
-        first, count = rows[0], len(rows)
-        kind, sequence = first[2], first[1]
-        for at, row in enumerate(rows, sequence):
-            if row[1] != at or row[2] != kind:
+        first = rows[0]
+        kind = first[2]
+        expected = first[1]
+        for row in rows:
+            if row[1] != expected or row[2] != kind:
                 return False
+            expected += 1
         seen = self.ranges.get(kind)
         if seen is None:
             seen = self.ranges[kind] = SeenRanges()
-        return seen.extend(sequence, count, first[7], rows[-1][7])
+        return seen.extend(first[1], len(rows), first[7], rows[-1][7])
 
     def _by_sequence(self, row: TradeRow) -> int:
         seen = self.ranges.get(row[2])

@@ -138,7 +138,7 @@ class InstrumentCandles:
     @property
     def has_late(self) -> bool:
         """Whether something waits for `lateness.plan`."""
-        return bool(self.late) or self.admission.has_changes
+        return self.admission.has_changes or bool(self.late)
 
     def refine(self, price_exponent: int, size_exponent: int) -> None:
         """Go over to the finer of two exponents; the first ones are taken as they are."""
