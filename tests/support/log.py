@@ -10,7 +10,7 @@ from decimal import Decimal
 from teleglas.bus.v1.dead_letter_pb2 import DeadLetter
 from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.market.v1.gap_pb2 import Gap
-from teleglas.market.v1.trade_pb2 import TradeBatch
+from teleglas.market.v1.trade_pb2 import PRINT_KIND_MARKET, TradeBatch
 from teleglas.market.v1.types_pb2 import CHANNEL_TRADES, SIDE_BUY
 from teleglas_cli.commands.topics import read_to_end
 from teleglas_cli.digest import Digest
@@ -51,7 +51,7 @@ SECONDS = {
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """One trade. `sequence` orders those of one moment."""
+    """One trade. `sequence` orders those of one moment; `counts` says whether candles count it."""
 
     id: str
     price: Decimal
@@ -59,6 +59,7 @@ class Print:
     buys: bool
     ts_event: int
     sequence: int
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ async def trades(bus: Bus) -> TradesRead:
                 trade.side == SIDE_BUY,
                 trade.ts_event,
                 trade.sequence,
+                trade.print == PRINT_KIND_MARKET,
             )
     return found
 
@@ -157,7 +159,8 @@ def bars_of(
     prints: Iterable[Print], intervals: Iterable[str] = SECONDS
 ) -> dict[tuple[str, int], Bar]:
     """Candles of trades, by the definition: nothing of the product is in it."""
-    ordered = sorted(prints, key=lambda trade: (trade.ts_event, trade.sequence))
+    counted = (trade for trade in prints if trade.counts)
+    ordered = sorted(counted, key=lambda trade: (trade.ts_event, trade.sequence))
     made: dict[tuple[str, int], Bar] = {}
     for interval in intervals:
         length_ns = SECONDS[interval] * NS_PER_S

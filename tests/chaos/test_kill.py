@@ -1,0 +1,84 @@
+"""Each service dies without warning, in turn, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from teleglas_cli.up.product import Product
+from teleglas_common.testing import eventually
+from teleglas_contracts import topics
+from tests.support.product import held, running_product, settled
+from tests.support.stream import following
+from tests.support.truth import assert_nothing_lost
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3_600)]
+
+ROUNDS = int(os.environ.get("TELEGLAS_CHAOS_ROUNDS", "2"))
+RATE = int(os.environ.get("TELEGLAS_CHAOS_RATE", "1000"))
+VICTIMS = ("ingest", "market-data", "gateway")
+
+
+async def flows(product: Product, records: int = 200) -> None:
+    """New trades and new candles arrive."""
+    before = {
+        topic: await held(product, topic)
+        for topic in (topics.MARKET_TRADES_V1, topics.MARKET_CANDLES_V1)
+    }
+
+    async def assert_more() -> None:
+        assert await held(product, topics.MARKET_TRADES_V1) > (
+            before[topics.MARKET_TRADES_V1] + records
+        )
+        assert await held(product, topics.MARKET_CANDLES_V1) > before[topics.MARKET_CANDLES_V1]
+
+    await eventually(assert_more, timeout_s=60, every_s=0.2)
+
+
+async def kill(product: Product, name: str) -> float:
+    """SIGKILL, then wait until its supervisor has brought it back; seconds that took."""
+    victim = product.processes[name]
+    before = victim.pid
+    began = time.monotonic()
+    await victim.kill9()
+
+    async def assert_back() -> None:
+        assert victim.running
+        assert victim.pid != before
+
+    await eventually(assert_back, timeout_s=60, every_s=0.1)
+    await flows(product)
+    return time.monotonic() - began
+
+
+async def test_killed_services_lose_nothing_and_do_nothing_twice(tmp_path):
+    """Topic, database and candles agree after every service was killed in turn."""
+    async with running_product(tmp_path, rate=RATE) as product:
+        await flows(product)
+        for _ in range(ROUNDS):
+            for name in VICTIMS:
+                took_s = await kill(product, name)
+                print(f"{name} killed, all flows again after {took_s:.1f} s")  # noqa: T201
+        async with following(product, ["BTC-USDT"]) as client:
+            await eventually(lambda: client.taken > 20, timeout_s=30)
+        assert not client.faults
+        await settled(product)
+        verdict = await assert_nothing_lost(product)
+        print(verdict)  # noqa: T201
+
+
+async def test_all_services_killed_at_once_lose_nothing(tmp_path):
+    """The same when they all die in one moment."""
+    async with running_product(tmp_path, rate=RATE) as product:
+        await flows(product)
+        for _ in range(ROUNDS):
+            await asyncio.gather(*(product.processes[name].kill9() for name in VICTIMS))
+            await eventually(
+                lambda: all(product.processes[name].running for name in VICTIMS), timeout_s=60
+            )
+            await flows(product)
+        await settled(product)
+        print(await assert_nothing_lost(product))  # noqa: T201
