@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ from teleglas_ingest.pipeline.repair import RepairPolicy
 from teleglas_ingest.pipeline.shard import ShardPolicy
 from teleglas_ingest.ports import Lease, Leases
 from teleglas_ingest.settings import Settings, VenueSection
-from teleglas_ingest.tenure import Duties, ShardTenure, begin_tenure
+from teleglas_ingest.tenure import Duties, ShardTenure, Standby, begin_tenure, stand_by
 from teleglas_ingest.venues import VENUES
 
 __all__ = ["IngestApp", "build_app"]
@@ -87,7 +86,7 @@ class Venues:
         self.owners: list[Owner] = []
 
     async def start(self) -> None:
-        name = self._settings.ingest.owner or f"{socket.gethostname()}:{os.getpid()}"
+        name = self._settings.ingest.owner or socket.gethostname()
         ttl_s = self._settings.ingest.lease_ttl_s
         for venue, section in self._settings.venues.items():
             duties = self._duties(venue, section)
@@ -96,6 +95,10 @@ class Venues:
                 return await begin_tenure(duties, lease)
 
             for shard in range(self._settings.ingest.shards):
+
+                async def reserve(duties: Duties = duties, shard: int = shard) -> Standby:
+                    return await stand_by(duties, shard)
+
                 self.owners.append(
                     Owner(
                         venue,
@@ -103,6 +106,7 @@ class Venues:
                         name,
                         self._database.leases,
                         begin,
+                        reserve,
                         policy=OwnerPolicy(ttl_s=ttl_s),
                         monotonic_s=time.monotonic,
                     )
@@ -163,7 +167,7 @@ def _policy(settings: Settings, section: VenueSection) -> ShardPolicy:
             snapshot_every_ns=int(ingest.snapshot_every_s * 1e9),
             ticker_window_ns=ingest.ticker_window_ms * 1_000_000,
         ),
-        link=LinkTiming(max_age_s=ingest.connection_max_age_s),
+        link=LinkTiming(max_age_s=ingest.connection_max_age_s, patience=ingest.silence_patience),
         repair=RepairPolicy(
             backfill_deadline_s=ingest.backfill_deadline_s,
             backfill_max_trades=ingest.backfill_max_trades,

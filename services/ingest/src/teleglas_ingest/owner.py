@@ -20,6 +20,9 @@ class OwnerPolicy(Struct, frozen=True, kw_only=True):
     ttl_s: float = 10.0
     """Of the lease; renewed three times in it, given up a sixth before its end."""
 
+    poll_every_s: float = 0.25
+    """Between looks at a lease that another holds."""
+
     @property
     def renew_every_s(self) -> float:
         return self.ttl_s / 3
@@ -42,8 +45,18 @@ class Tenure(Protocol):
         """Publish nothing more: the shard is another's."""
 
 
+class Reserve(Protocol):
+    """A shard made ready while another process owns it."""
+
+    async def take_over(self, lease: Lease) -> Tenure: ...
+
+    async def close(self) -> None: ...
+
+
 class Owner:
-    """Contends for one shard, as long as the process lives."""
+    """Contends for one shard, as long as the process lives. While another has it, we stand by: the
+    connections are made before those of the other break.
+    """
 
     def __init__(
         self,
@@ -52,6 +65,7 @@ class Owner:
         name: str,
         leases: Leases,
         begin: Callable[[Lease], Awaitable[Tenure]],
+        stand_by: Callable[[], Awaitable[Reserve]],
         *,
         policy: OwnerPolicy,
         monotonic_s: Callable[[], float],
@@ -62,6 +76,9 @@ class Owner:
         self._name = name
         self._leases = leases
         self._begin = begin
+        self._stand_by = stand_by
+        self._reserve: Reserve | None = None
+        self._preparing: asyncio.Future[Reserve] | None = None
         self._policy = policy
         self._monotonic_s = monotonic_s
         self._stopping = asyncio.Event()
@@ -70,7 +87,7 @@ class Owner:
         while not self._stopping.is_set():
             lease = await self._acquire()
             if lease is None:
-                await self._pause(self._policy.renew_every_s)
+                await self._prepare()
                 continue
             self.lease = lease
             _log.info("shard taken", venue=self.venue, shard=self.shard, epoch=lease.epoch)
@@ -79,9 +96,47 @@ class Owner:
             finally:
                 self.lease = None
             await self._pause(0.05)
+        await self._dismiss()
+
+    @property
+    def is_standing_by(self) -> bool:
+        return self._reserve is not None
 
     def stop(self) -> None:
         self._stopping.set()
+
+    async def _prepare(self) -> None:
+        """Make a reserve, then ask for the lease often: it may be released any moment."""
+        if self._reserve is None and self._preparing is None:
+            self._preparing = asyncio.ensure_future(self._stand_by())
+        if self._preparing is not None and self._preparing.done():
+            self._reserve, self._preparing = self._preparing.result(), None
+            _log.info("standing by", venue=self.venue, shard=self.shard)
+        await self._pause(self._policy.poll_every_s)
+
+    async def _started(self, lease: Lease) -> Tenure:
+        """The reserve takes over where there is one that is in order."""
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            tenure: Tenure | None = None
+            try:
+                tenure = await reserve.take_over(lease)
+            finally:
+                if tenure is None:
+                    await reserve.close()
+            return tenure
+        await self._dismiss()
+        return await self._begin(lease)
+
+    async def _dismiss(self) -> None:
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            await _cancelled([preparing])
+            if not preparing.cancelled() and preparing.exception() is None:
+                self._reserve = preparing.result()
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            await reserve.close()
 
     async def _acquire(self) -> Lease | None:
         try:
@@ -94,7 +149,7 @@ class Owner:
         """Begin, work and renew until told to stop, the lease is lost or the work ends."""
         keeping = asyncio.create_task(self._keep(lease))
         stopping = asyncio.create_task(self._stopping.wait())
-        beginning = asyncio.ensure_future(self._begin(lease))
+        beginning = asyncio.ensure_future(self._started(lease))
         tenure: Tenure | None = None
         working: asyncio.Task[None] | None = None
         try:

@@ -99,7 +99,10 @@ class IngestSection(Section):
     shards: Annotated[int, Field(ge=1, le=256)] = Field(
         default=1, description="shards of each venue; the same for all replicas"
     )
-    owner: str = Field(default="", description="name of this replica; empty: host and process id")
+    owner: str = Field(
+        default="",
+        description="name of this replica, unique and kept over restarts; empty: the host's",
+    )
     lease_ttl_s: Seconds = Field(
         default=10.0, description="a shard whose owner is silent for so long is another's"
     )
@@ -130,6 +133,9 @@ class IngestSection(Section):
     )
     connection_max_age_s: Seconds | None = Field(
         default=None, description="replace connections so often; empty: 23 h"
+    )
+    silence_patience: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="times the silence that each kind of stream is allowed"
     )
     streams_per_connection: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="fewer than the venue allows"

@@ -26,7 +26,7 @@ from teleglas_ingest.pipeline.plan import shard_of
 from teleglas_ingest.pipeline.shard import Shard, ShardPolicy
 from teleglas_ingest.ports import Dialer, Lease, RestError, Venue
 
-__all__ = ["Duties", "ShardTenure", "begin_tenure"]
+__all__ = ["Duties", "ShardTenure", "Standby", "begin_tenure", "stand_by"]
 
 _log = structlog.get_logger(__name__)
 
@@ -64,8 +64,11 @@ class ShardTenure:
         outbox: Outbox,
         catalogue: _Catalogue,
         markets: Sequence[Market],
+        running: asyncio.Task[None] | None = None,
     ) -> None:
+        """`running`: the shard runs already, it stood by."""
         self.shard = shard
+        self._running = running
         self._duties = duties
         self._writer = writer
         self._outbox = outbox
@@ -73,7 +76,7 @@ class ShardTenure:
         self._markets = {market.symbol: market.instrument for market in markets}
 
     async def run(self) -> None:
-        running = asyncio.create_task(self.shard.run())
+        running = self._running or asyncio.create_task(self.shard.run())
         writing = asyncio.create_task(self._writer.run())
         watching = asyncio.create_task(self._watch_instruments())
         tasks = {running, writing, watching}
@@ -160,46 +163,111 @@ async def _instruments(venue: Venue, random: Random) -> list[Instrument]:
 
 async def begin_tenure(duties: Duties, lease: Lease) -> ShardTenure:
     """Look at the venue's instruments and the topics' tails, and make everything ready to run."""
+    markets = await _markets(duties, lease.shard)
+    tails = await read_tails(duties.bus, duties.venue.name, [m.symbol for m in markets])
+    outbox = _outbox(duties)
+    shard = _shard(duties, lease.shard, markets, tails, outbox, lease.epoch)
+    return await _tenure(duties, lease, shard, outbox, markets, None)
+
+
+class Standby:
+    """A shard that is connected and in step while another process still owns it."""
+
+    def __init__(
+        self, duties: Duties, shard: Shard, outbox: Outbox, markets: Sequence[Market]
+    ) -> None:
+        self._duties = duties
+        self._shard = shard
+        self._outbox = outbox
+        self._markets = markets
+        self._running = asyncio.create_task(shard.run())
+
+    async def take_over(self, lease: Lease) -> ShardTenure:
+        """The lease is ours: write from where the other one stopped."""
+        if self._running.done():
+            await self._running
+        duties = self._duties
+        tails = await read_tails(duties.bus, duties.venue.name, [m.symbol for m in self._markets])
+        self._shard.adopt(tails, lease.epoch)
+        return await _tenure(duties, lease, self._shard, self._outbox, self._markets, self._running)
+
+    async def close(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+
+async def stand_by(duties: Duties, shard: int) -> Standby:
+    """Connect and follow the markets of a shard, and publish nothing."""
+    markets = await _markets(duties, shard)
+    outbox = _outbox(duties)
+    outbox.hold()
+    return Standby(duties, _shard(duties, shard, markets, {}, outbox, 0), outbox, markets)
+
+
+async def _markets(duties: Duties, shard: int) -> list[Market]:
     venue = duties.venue
     found = {i.symbol: i for i in await _instruments(venue, duties.random)}
-    wanted = [s for s in duties.symbols if _is_ours(s, lease, duties.shards)]
+    wanted = [s for s in duties.symbols if _is_ours(s, shard, duties.shards)]
     missing = [symbol for symbol in wanted if symbol not in found]
     if missing:
         _log.error("unknown symbols", venue=venue.name, symbols=missing)
         for _ in missing:
             duties.meters.refused(venue.name, "unknown_symbol")
-    markets = [Market(found[symbol]) for symbol in wanted if symbol in found]
-    tails: dict[str, Tail] = await read_tails(duties.bus, venue.name, [m.symbol for m in markets])
-    outbox = Outbox(high=duties.outbox_items, low=duties.outbox_items // 4)
-    catalogue = _Catalogue(await read_instruments(duties.bus, venue.name), outbox, duties.wall_ns)
-    for market in markets:
-        catalogue.publish(market.instrument)
-    shard = Shard(
-        venue,
-        lease.shard,
+    return [Market(found[symbol]) for symbol in wanted if symbol in found]
+
+
+def _outbox(duties: Duties) -> Outbox:
+    return Outbox(high=duties.outbox_items, low=duties.outbox_items // 4)
+
+
+def _shard(
+    duties: Duties,
+    number: int,
+    markets: Sequence[Market],
+    tails: Mapping[str, Tail],
+    outbox: Outbox,
+    writer_epoch: int,
+) -> Shard:
+    return Shard(
+        duties.venue,
+        number,
         markets,
         tails,
         outbox,
         duties.dialer,
         duties.connects,
         duties.meters,
-        writer_epoch=lease.epoch,
+        writer_epoch=writer_epoch,
         policy=duties.policy,
         partition=partition_of,
         random=duties.random,
         wall_ns=duties.wall_ns,
         monotonic_ns=duties.monotonic_ns,
     )
+
+
+async def _tenure(
+    duties: Duties,
+    lease: Lease,
+    shard: Shard,
+    outbox: Outbox,
+    markets: Sequence[Market],
+    running: asyncio.Task[None] | None,
+) -> ShardTenure:
+    published = await read_instruments(duties.bus, duties.venue.name)
+    catalogue = _Catalogue(published, outbox, duties.wall_ns)
+    for market in markets:
+        catalogue.publish(market.instrument)
     writer = BusWriter(
         outbox,
         duties.publisher,
         writer_epoch=lease.epoch,
-        contiguous=venue.contiguous,
+        contiguous=duties.venue.contiguous,
         lease_ns=int(duties.progress_lease_s * 1e9),
         wall_ns=duties.wall_ns,
     )
-    return ShardTenure(duties, shard, writer, outbox, catalogue, markets)
+    return ShardTenure(duties, shard, writer, outbox, catalogue, markets, running)
 
 
-def _is_ours(symbol: str, lease: Lease, shards: int) -> bool:
-    return shard_of(symbol.partition("-")[0], shards) == lease.shard
+def _is_ours(symbol: str, shard: int, shards: int) -> bool:
+    return shard_of(symbol.partition("-")[0], shards) == shard

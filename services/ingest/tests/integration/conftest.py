@@ -26,6 +26,7 @@ from teleglas_common.bus.testing import read_all
 from teleglas_common.settings import KafkaSection
 from teleglas_contracts import topics
 from teleglas_ingest.app import IngestApp
+from teleglas_ingest.ports import Lease, Leases
 from teleglas_ingest.settings import (
     BinanceSection,
     BinanceUsdmSection,
@@ -83,6 +84,34 @@ class Topics:
                 found = await self.messages(topic.dead_letter)
                 letters += [message for message in found if isinstance(message, DeadLetter)]
         return letters
+
+
+class SharedLeases:
+    """Leases in memory that several apps contend for; they do not expire."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], Lease] = {}
+        self._epochs: dict[tuple[str, int], int] = {}
+
+    async def acquire(self, venue: str, shard: int, owner: str) -> Lease | None:
+        key = venue, shard
+        if key in self._held and self._held[key].owner != owner:
+            return None
+        self._epochs[key] = self._epochs.get(key, 0) + 1
+        self._held[key] = Lease(venue, shard, owner, self._epochs[key])
+        return self._held[key]
+
+    async def renew(self, lease: Lease) -> bool:
+        return self._held.get((lease.venue, lease.shard)) == lease
+
+    async def release(self, lease: Lease) -> None:
+        if await self.renew(lease):
+            del self._held[lease.venue, lease.shard]
+
+
+@pytest.fixture
+def leases() -> SharedLeases:
+    return SharedLeases()
 
 
 class Venues:
@@ -147,8 +176,10 @@ Running = Callable[..., Any]
 @pytest.fixture
 def ingest(bus: MemoryBus, venues: Venues) -> Running:
     @asynccontextmanager
-    async def run(**settings: Any) -> AsyncIterator[IngestApp]:
+    async def run(leases: Leases | None = None, **settings: Any) -> AsyncIterator[IngestApp]:
         app = IngestApp(venues.settings(**settings), bus)
+        if leases is not None:
+            app.database.leases = leases
         for part in app.components:
             await part.start()
         task = asyncio.create_task(app.venues.run())

@@ -1,11 +1,13 @@
 """Ingest against the simulator: three venues by their own protocols, well and badly behaved."""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
 from teleglas.market.v1 import gap_pb2 as gap
 from teleglas.market.v1.trade_pb2 import Trade
+from teleglas_common.testing.eventually import eventually
 from teleglas_contracts import topics
 from teleglas_ingest.testing import comes_true
 
@@ -141,6 +143,27 @@ async def test_a_disconnect_is_named_and_repaired(ingest: Any, written: Any, ven
         assert missing == 0 or key.startswith("binance-usdm"), key
 
 
+async def test_an_acknowledged_silence_is_named_and_subscribed_again(
+    ingest: Any, written: Any, venues: Any
+) -> None:
+    """What is acknowledged and never served is a gap of its cause, and comes back by itself."""
+    await venues.fault("binance-usdm", kind="silence", match="btcusdt@depth*", duration_s=4)
+    await venues.fault("okx", kind="silence", match="books:BTC-USDT", duration_s=4)
+    async with ingest(silence_patience=0.05):
+
+        async def back() -> bool:
+            books = await written.books()
+            return {"binance-usdm:BTC-USDT-PERP", "okx:BTC-USDT"} <= set(books)
+
+        await comes_true(back, timeout_s=40)
+    silent = {
+        f"{g.venue}:{g.instrument}"
+        for g in await written.gaps()
+        if g.cause == gap.GAP_CAUSE_SUBSCRIPTION and g.channel == 2
+    }
+    assert silent >= {"binance-usdm:BTC-USDT-PERP", "okx:BTC-USDT"}
+
+
 async def test_a_renewal_of_every_connection_loses_and_repeats_nothing(
     ingest: Any, written: Any
 ) -> None:
@@ -175,6 +198,32 @@ async def test_a_new_process_goes_on_where_the_last_one_stopped(ingest: Any, wri
     assert fetched
     assert all(t.sequence > min(stopped.values()) for t in fetched)
     assert gap.GAP_CAUSE_RESTART in {g.cause for g in await written.gaps()}
+
+
+async def test_a_rolling_hand_over_makes_before_it_breaks(
+    ingest: Any, written: Any, leases: Any
+) -> None:
+    """The next owner is connected before the last lets go: nothing lost, nothing twice."""
+    async with AsyncExitStack() as second:
+        async with ingest(leases, owner="a"):
+            await flowing(written)
+            app = await second.enter_async_context(ingest(leases, owner="b"))
+            await eventually(lambda: all(o.is_standing_by for o in app.venues.owners))
+            await flowing(written)
+        await flowing(written)
+    found = await written.messages(topics.MARKET_TRADES_V1.name)
+    batches = [message for message in found if type(message).__name__ == "TradeBatch"]
+    assert {batch.writer_epoch for batch in batches} == {1, 2}
+    for key, trades in (await written.trades()).items():
+        missing, repeated = complete(trades)
+        assert repeated == 0, key
+        assert missing == 0 or key.startswith("binance-usdm"), key
+    for key, updates in (await written.books()).items():
+        for before, update in pairwise(updates):
+            if update.book_epoch != before.book_epoch:
+                assert (update.kind, update.writer_epoch) == (1, 2), key
+            else:
+                assert update.prev_sequence == before.sequence, key
 
 
 async def _resolved(written: Any) -> bool:

@@ -9,7 +9,7 @@ from teleglas_common.testing.eventually import eventually
 from teleglas_ingest.owner import Owner, OwnerPolicy
 from teleglas_ingest.ports import Lease
 
-POLICY = OwnerPolicy(ttl_s=0.3)
+POLICY = OwnerPolicy(ttl_s=0.3, poll_every_s=0.02)
 
 
 class Table:
@@ -61,12 +61,30 @@ class Work:
         self.log.append(f"{self.name} fenced {self.epoch}")
 
 
+class Spare:
+    """A reserve that only notes that it took over."""
+
+    def __init__(self, log: list[str], name: str) -> None:
+        self.log, self.name = log, name
+
+    async def take_over(self, lease: Lease) -> Work:
+        self.log.append(f"{self.name} takes over {lease.epoch}")
+        return Work(self.log, self.name, lease.epoch)
+
+    async def close(self) -> None:
+        self.log.append(f"{self.name} is dismissed")
+
+
 @asynccontextmanager
 async def owner(table: Table, name: str, log: list[str]) -> AsyncIterator[Owner]:
     async def begin(lease: Lease) -> Work:
         return Work(log, name, lease.epoch)
 
-    one = Owner("v", 0, name, table, begin, policy=POLICY, monotonic_s=time.monotonic)
+    async def stand_by() -> Spare:
+        log.append(f"{name} stands by")
+        return Spare(log, name)
+
+    one = Owner("v", 0, name, table, begin, stand_by, policy=POLICY, monotonic_s=time.monotonic)
     task = asyncio.create_task(one.run())
     try:
         yield one
@@ -80,10 +98,12 @@ async def test_a_hand_over_ends_one_tenure_before_the_next_begins() -> None:
     table, log = Table(), list[str]()
     async with owner(table, "a", log) as first:
         await eventually(lambda: "a runs 1" in log)
-        async with owner(table, "b", log):
+        async with owner(table, "b", log) as second:
+            await eventually(lambda: second.is_standing_by)
             first.stop()
             await eventually(lambda: "b runs 2" in log)
-    assert log.index("a leaves 1") < log.index("b runs 2")
+    order = ["b stands by", "a leaves 1", "b takes over 2", "b runs 2"]
+    assert [entry for entry in log if entry in order] == order
     assert "a fenced 1" not in log
 
 
@@ -122,9 +142,23 @@ async def test_a_tenure_that_ends_by_itself_is_begun_anew() -> None:
     async def begin(lease: Lease) -> Work:
         return Short(log, "s", lease.epoch)
 
-    one = Owner("v", 0, "s", table, begin, policy=POLICY, monotonic_s=time.monotonic)
+    async def stand_by() -> Spare:
+        return Spare(log, "s")
+
+    one = Owner("v", 0, "s", table, begin, stand_by, policy=POLICY, monotonic_s=time.monotonic)
     task = asyncio.create_task(one.run())
     await eventually(lambda: "runs 2" in log)
     one.stop()
     await asyncio.wait_for(task, 5)
     assert log[:3] == ["runs 1", "s leaves 1", "runs 2"]
+
+
+async def test_a_reserve_that_is_not_needed_is_dismissed() -> None:
+    """A process that ends while it stands by leaves nothing running."""
+    table, log = Table(), list[str]()
+    async with owner(table, "a", log):
+        await eventually(lambda: "a runs 1" in log)
+        async with owner(table, "b", log) as second:
+            await eventually(lambda: second.is_standing_by)
+    assert "b is dismissed" in log
+    assert not [entry for entry in log if entry.startswith("b runs")]

@@ -91,7 +91,19 @@ class BusWriter:
             return
         if isinstance(item, ProgressOut):
             await self._publisher.send(self._record(item))
-            return
+        elif isinstance(item, TradesOut):
+            # The batch's way begins with the frame of its first trade.
+            with _tracer.start_as_current_span(
+                "receive trades",
+                kind=trace.SpanKind.CONSUMER,
+                start_time=item.trades[0].ts_ingest,
+                attributes={"market": item.market.key, "trades": len(item.trades)},
+            ):
+                await self._publish(item)
+        else:
+            await self._publish(item)
+
+    async def _publish(self, item: Out) -> None:
         with _tracer.start_as_current_span(
             f"publish {type(item).__name__}", kind=trace.SpanKind.PRODUCER
         ):

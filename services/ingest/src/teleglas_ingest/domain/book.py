@@ -160,6 +160,10 @@ class BookSync:
             return [], None
         return self._take(change, verdict)
 
+    def rebase(self, first_epoch: int) -> None:
+        """Go on under another writer's epochs."""
+        self.epoch = first_epoch
+
     def reset(self) -> None:
         """Forget the book: deltas from now on wait for a snapshot."""
         self.state = SyncState.WANTS_SNAPSHOT

@@ -72,6 +72,12 @@ class TradeTape:
         self.ts_event = max(self.ts_event, ts_event)
         return hole
 
+    def open_before(self, first: int, last: int, ts_from: int, ts_to: int) -> Hole:
+        """Note ids that were traded before this tape began and are missing."""
+        hole = Hole(first, last, ts_from, ts_to, [(first, last)])
+        self.holes.append(hole)
+        return hole
+
     def close(self, hole: Hole) -> None:
         """Stop waiting for what is still missing of a hole."""
         self.holes = [other for other in self.holes if other is not hole]

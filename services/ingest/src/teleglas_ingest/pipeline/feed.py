@@ -153,6 +153,31 @@ class MarketFeed:
                 else:
                     self._down[channel] = gap
 
+    def adopt(self, tail: Tail, first_held: Trade | None, book_epoch: int) -> None:
+        """Take over from the process that wrote until `tail`: the book under our own epoch, and the
+        trades between its last and the first one that we hold.
+        """
+        self.book.rebase(book_epoch)
+        self._had_book = False
+        last = tail.trade_sequence
+        if last is None:
+            return
+        if self.tape.last is None:
+            self.tape = TradeTape(last, tail.ts_event)
+            self.connected(Channel.TRADES, 0, GapCause.RESTART)
+        elif first_held is not None and first_held.sequence - first_held.fills > last:
+            self._hole_cause = GapCause.RESTART
+            end = first_held.sequence - first_held.fills
+            self._open_hole(
+                self.tape.open_before(last + 1, end, tail.ts_event, first_held.ts_event)
+            )
+            self._hole_cause = GapCause.SEQUENCE_BREAK
+
+    def begin_book(self, now_ns: int, ts_ingest: int) -> None:
+        """Publish the whole book: the first of our epoch."""
+        self._put_snapshot(now_ns, ts_ingest)
+        self._had_book = True
+
     # --- connection --------------------------------------------------------------------------
 
     def connected(self, channel: Channel, ts_event: int, cause: GapCause) -> None:
@@ -282,9 +307,9 @@ class MarketFeed:
         )
 
     def _break_book(self, broken: BookBreak, *, repair: bool = True) -> None:
-        was_live = self._book_gap is None and self._had_book
+        was_expected = self._had_book or broken.cause is GapCause.SUBSCRIPTION
         self.book.reset()
-        if was_live:
+        if was_expected and self._book_gap is None:
             gap = self._gap(
                 Channel.BOOKS, broken.cause, f"{self.book.epoch}", broken.ts_from, broken.detail
             )

@@ -34,6 +34,8 @@ class LinkTiming(Struct, frozen=True, kw_only=True):
     max_age_s: float | None = None
     """Overrides the venue's own, for tests and drills."""
     watch_every_s: float = 1.0
+    patience: float = 1.0
+    """Times the silence that each stream is allowed."""
 
 
 class LinkOwner(Sink, Protocol):
@@ -155,6 +157,7 @@ class Link:
             self.clock,
             wall_ns=self._wall_ns,
             monotonic_ns=self._monotonic_ns,
+            patience=self._timing.patience,
             standby=standby,
         )
         try:

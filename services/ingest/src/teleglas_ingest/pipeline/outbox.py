@@ -96,6 +96,10 @@ Out = (
 )
 
 
+MAX_HELD = 10_000
+"""Items kept while another process writes: a minute of a busy shard."""
+
+
 class Outbox:
     """A queue that blocks its readers: they pause at `high` items and resume at `low`. What one
     callback still brings is all that comes on top; the rest waits in the kernel's buffers.
@@ -103,6 +107,7 @@ class Outbox:
 
     def __init__(self, *, high: int = 20_000, low: int = 5_000) -> None:
         self._items: deque[Out] = deque()
+        self._held: deque[Out] | None = None
         self._high = high
         self._low = low
         self._wake = asyncio.Event()
@@ -113,7 +118,22 @@ class Outbox:
         """Call `listener(True)` when full, `listener(False)` when there is room again."""
         self._on_pressure.append(listener)
 
+    def hold(self) -> None:
+        """Publish nothing: keep the latest trades and liquidations, drop all else. Another process
+        still writes this shard, and what it writes last is in what we keep.
+        """
+        self._held = deque(maxlen=MAX_HELD)
+
+    def release(self) -> list[Out]:
+        """Return what was held; what is put from now on is published."""
+        held, self._held = list(self._held or ()), None
+        return held
+
     def put(self, item: Out) -> None:
+        if self._held is not None:
+            if isinstance(item, TradesOut | LiquidationOut):
+                self._held.append(item)
+            return
         self._items.append(item)
         if not self._wake.is_set():
             self._wake.set()

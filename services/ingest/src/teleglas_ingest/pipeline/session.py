@@ -57,6 +57,7 @@ class Session:
         *,
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
+        patience: float = 1.0,
         standby: bool,
     ) -> None:
         self.streams = tuple(streams)
@@ -77,7 +78,7 @@ class Session:
         self._checked_frames = 0
         self._silence = SilenceDetector(
             {
-                stream.name: int(stream.patience_s * 1e9)
+                stream.name: int(stream.patience_s * patience * 1e9)
                 for stream in streams
                 if stream.patience_s is not None
             }

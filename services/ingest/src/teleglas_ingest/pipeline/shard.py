@@ -29,7 +29,7 @@ from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed, Tail
 from teleglas_ingest.pipeline.link import Link, LinkTiming
 from teleglas_ingest.pipeline.marks import Marks
 from teleglas_ingest.pipeline.meters import Meters
-from teleglas_ingest.pipeline.outbox import DeadFrame, Outbox
+from teleglas_ingest.pipeline.outbox import DeadFrame, Outbox, TradesOut
 from teleglas_ingest.pipeline.pace import Pace
 from teleglas_ingest.pipeline.plan import LinkPlan, plan_links
 from teleglas_ingest.pipeline.repair import RepairPolicy, RepairShop
@@ -170,6 +170,29 @@ class Shard:
                 feed.flush()
             for marks in self._marks:
                 marks.retire()
+
+    def adopt(self, tails: Mapping[str, Tail], writer_epoch: int) -> None:
+        """Begin to write what was only held: another process has just let go of the shard. Trades
+        that it still wrote are left out, what it missed is fetched.
+        """
+        for feed in self.feeds.values():
+            feed.flush()
+        held = self._outbox.release()
+        first: dict[str, Trade] = {}
+        for item in held:
+            if isinstance(item, TradesOut):
+                first.setdefault(item.market.key, item.trades[0])
+        for key, feed in self.feeds.items():
+            feed.adopt(tails.get(key, Tail()), first.get(key), (writer_epoch << 20) + 1)
+            if Channel.BOOKS in feed.sources:
+                feed.begin_book(self._monotonic_ns(), self._wall_ns())
+        for item in held:
+            if isinstance(item, TradesOut):
+                last = tails.get(item.market.key, Tail()).trade_sequence or -1
+                item.trades = [trade for trade in item.trades if trade.sequence > last]
+                if not item.trades:
+                    continue
+            self._outbox.put(item)
 
     def renew(self) -> None:
         """Replace every connection by a new one, made before the old one is broken off."""
