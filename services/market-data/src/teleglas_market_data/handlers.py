@@ -45,6 +45,7 @@ async def on_trades(shard: MarketShard, incoming: Incoming[TradeBatch]) -> None:
         trade_rows(batch),
     )
     await shard.publish(await shard.candles.trade(trades, contiguous=batch.contiguous))
+    shard.traced.note((batch.venue, batch.instrument))
     shard.tools.live.touched((batch.venue, batch.instrument))
 
 

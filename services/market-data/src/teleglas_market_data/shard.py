@@ -40,6 +40,7 @@ from teleglas_market_data.ports import (
     StoredCandle,
 )
 from teleglas_market_data.summary_desk import SummaryDesk
+from teleglas_market_data.traced import TracedTrades
 
 __all__ = ["MarketShard", "Tools"]
 
@@ -82,6 +83,7 @@ class MarketShard:
         self.trackers: dict[str, ProgressTracker] = {}
         self.join = InputJoin(tools.clock, self.trackers, JOINED)
         self.fence = Fence()
+        self.traced = TracedTrades()
         self._generation = 0
 
     async def restore(self) -> Mapping[str, int]:
@@ -169,7 +171,15 @@ class MarketShard:
 
     async def advance(self, market: Market, watermark: int) -> None:
         """Publish the candles that are over, and those of the composite with them."""
-        await self.publish(self.candles.advance(market, watermark))
+        closed = self.candles.advance(market, watermark)
+        if not closed:
+            await self._compose(market)
+            return
+        with self.traced.publishing(market):
+            await self.publish(closed)
+            await self._compose(market)
+
+    async def _compose(self, market: Market) -> None:
         composed = self.composites.advance(self.candles.books[market])
         if composed:
             await self.publish(composed)
