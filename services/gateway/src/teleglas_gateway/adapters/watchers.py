@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import time_ns
 
+from prometheus_client import Counter, Histogram
+
 from teleglas_common.bus.ports import Record
 from teleglas_common.bus.tracing import consumer_span, is_sampled
 from teleglas_common.telemetry import Metrics
@@ -22,6 +24,7 @@ class StreamMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._channels: dict[str, tuple[Counter, Counter, Histogram]] = {}
 
     def poison(self, topic: str, cause: str) -> None:
         self._metrics.counter("teleglas_bus_poison_total", topic, cause).inc()
@@ -29,15 +32,19 @@ class StreamMetrics:
     def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None:
         if not deliveries:
             return
-        self._metrics.counter("teleglas_gateway_messages_total", channel.name).inc(deliveries)
-        encodes = sum(event.encodes for event in events)
-        self._metrics.counter("teleglas_gateway_encodes_total", channel.name).inc(encodes)
+        known = self._channels.get(channel.name)
+        if known is None:
+            known = self._channels[channel.name] = (
+                self._metrics.counter("teleglas_gateway_messages_total", channel.name),
+                self._metrics.counter("teleglas_gateway_encodes_total", channel.name),
+                self._metrics.histogram("teleglas_gateway_freshness_seconds", channel.name),
+            )
+        messages, encodes, freshness = known
+        messages.inc(deliveries)
+        encodes.inc(sum(event.encodes for event in events))
         received_ns = channel.received_ns(events[0].payload)
         if received_ns:
-            age_s = (time_ns() - received_ns) / NS_PER_S
-            self._metrics.histogram("teleglas_gateway_freshness_seconds", channel.name).observe(
-                age_s
-            )
+            freshness.observe((time_ns() - received_ns) / NS_PER_S)
 
     def record(self, record: Record) -> AbstractContextManager[None]:
         """A span under the producer's, where that one is recorded."""

@@ -63,13 +63,13 @@ class Outbox:
 
     __slots__ = (
         *("_backlog", "_backlog_bytes", "_events", "_limits", "_skipped", "_waiters", "_warned"),
-        *("_write", "closed", "idle", "writable"),
+        *("closed", "idle", "writable", "write"),
     )
 
     def __init__(
         self, write: Callable[[bytes], object], limits: OutboxLimits, events: OutboxEvents
     ) -> None:
-        self._write = write
+        self.write = write
         self._limits = limits
         self._events = events
         self._backlog: deque[tuple[bytes, Run | None]] = deque()
@@ -86,17 +86,17 @@ class Outbox:
         return self._backlog_bytes
 
     def push(self, frames: bytes, run: Run) -> None:
-        """Live messages. The hot path: one branch and one write."""
+        """Live messages."""
         if self.writable:
             self.idle = False
-            self._write(frames)
-        elif not self.closed:
-            self._hold(frames, run)
+            self.write(frames)
+        else:
+            self.hold(frames, run)
 
     def push_control(self, frame: bytes) -> None:
         """An answer or a notice: it waits in line, for it must not be lost."""
         if self.writable:
-            self._write(frame)
+            self.write(frame)
             self.idle = False
         elif not self.closed:
             self._append(frame, None)
@@ -104,7 +104,7 @@ class Outbox:
     def push_fleeting(self, frame: bytes) -> None:
         """Something that the next one replaces: gone if the socket is full."""
         if self.writable:
-            self._write(frame)
+            self.write(frame)
             self.idle = False
 
     def pause(self) -> None:
@@ -118,7 +118,7 @@ class Outbox:
         while self._backlog and self.writable:
             frame, _ = self._backlog.popleft()
             self._backlog_bytes -= len(frame)
-            self._write(frame)
+            self.write(frame)
         if self._backlog:
             self.writable = False
             return
@@ -163,7 +163,10 @@ class Outbox:
                 first.setdefault(run.subject, run.after_seq)
         return first
 
-    def _hold(self, frames: bytes, run: Run) -> None:
+    def hold(self, frames: bytes, run: Run) -> None:
+        """Live messages that the socket does not take now."""
+        if self.closed:
+            return
         if run.policy is Policy.LATEST:
             skip = self._skipped.get(run.subject)
             if skip is None:
