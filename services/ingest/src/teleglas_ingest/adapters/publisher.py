@@ -29,7 +29,7 @@ from teleglas_ingest.pipeline.outbox import (
     TradesOut,
 )
 
-__all__ = ["TOPICS", "BusWriter", "partition_of"]
+__all__ = ["TOPICS", "WRITES", "BusWriter", "partition_of"]
 
 TOPICS: Mapping[Channel, Topic] = {
     Channel.TRADES: topics.MARKET_TRADES_V1,
@@ -37,6 +37,8 @@ TOPICS: Mapping[Channel, Topic] = {
     Channel.TICKERS: topics.MARKET_TICKERS_V1,
     Channel.LIQUIDATIONS: topics.MARKET_LIQUIDATIONS_V1,
 }
+WRITES = (*TOPICS.values(), topics.MARKET_GAPS_V1, topics.MARKET_INSTRUMENTS_V1)
+"""Every topic that ingest publishes to, beside the dead-letter twins."""
 TURN = 256
 """Items of one turn: the loop serves its sockets between turns."""
 SERVICE = "ingest"
