@@ -146,6 +146,15 @@ def test_watch_names_a_partition_that_stands_still() -> None:
     assert watch.stalled({a: 11}, {}, ends, 90) == []
 
 
+def test_watch_is_patient_with_a_client_that_delivers_other_partitions() -> None:
+    """A partition that waits its turn in a long catch-up is not stalled yet."""
+    busy, waiting = TopicPartition("t", 0), TopicPartition("t", 1)
+    watch, ends = ProgressWatch(stall_after_s=10), {busy: 1_000, waiting: 1_000}
+    for second in range(60):
+        assert watch.stalled({busy: second, waiting: 0}, {}, ends, second) == []
+    assert watch.stalled({busy: 60, waiting: 0}, {}, ends, 60) == [waiting]
+
+
 def test_backoff_grows_to_its_limit_with_jitter() -> None:
     """Waits double up to the limit, and jitter takes at most half of one."""
     settings = WorkerSettings(retry_initial_s=1, retry_max_s=5)

@@ -17,6 +17,7 @@ from teleglas_common.bus.encode import decode
 from teleglas_common.bus.inbox import Inbox
 from teleglas_common.bus.metrics import WorkerMetrics
 from teleglas_common.bus.ports import (
+    BusError,
     FencedError,
     Handler,
     Incoming,
@@ -85,6 +86,7 @@ class ShardRunner(Generic[S]):
         self._stopping = asyncio.Event()
         self._go = asyncio.Event()
         self._failures = 0
+        self._failing_since_s = 0.0
         self._since_checkpoint = 0
         self._checkpointed_at = 0.0
         self._busy_since_s: float | None = None
@@ -228,9 +230,11 @@ class ShardRunner(Generic[S]):
         wiring = self._wiring
         self.phase = Phase.RESTORING
         self.inbox.clear()
+        if not self._failures:
+            self._failing_since_s = asyncio.get_running_loop().time()
         self._failures += 1
         wiring.metrics.retry(type(error).__name__)
-        if self._failures > wiring.settings.retries and not isinstance(error, FencedError):
+        if self._is_hopeless(error):
             raise RetriesExhaustedError(
                 f"expected partition number {self.number} to recover within"
                 f" {wiring.settings.retries} retries, failed in {self._whereabouts()}: {error!r}"
@@ -248,6 +252,16 @@ class ShardRunner(Generic[S]):
             await asyncio.wait_for(self._stopping.wait(), wait_s)
         except TimeoutError:
             return
+
+    def _is_hopeless(self, error: Exception) -> bool:
+        """A fenced shard waits for its revocation; an outage of the log ends for all at once, so it
+        is waited for by the clock, not by the number of tries.
+        """
+        settings = self._wiring.settings
+        if isinstance(error, FencedError) or self._failures <= settings.retries:
+            return False
+        failing_s = asyncio.get_running_loop().time() - self._failing_since_s
+        return not isinstance(error, BusError) or failing_s > settings.outage_limit_s
 
     def _begin(self, what: str) -> float:
         self._doing = what

@@ -24,10 +24,12 @@ class WorkerSettings:
     """Records of one topic before it is the next one's turn."""
     checkpoint_interval_s: float = 1.0
     checkpoint_records: int = 20_000
-    retries: int = 6
+    retries: int = 8
     """Restores in a row, without a checkpoint between, before the worker gives up."""
     retry_initial_s: float = 0.2
     retry_max_s: float = 10.0
+    outage_limit_s: float = 120.0
+    """How long failures of the log itself are retried, however many they are."""
     stuck_after_s: float = 60.0
     """One record, checkpoint or restore that takes longer stops the worker. Waiting for the log to
     acknowledge is not counted: the publisher has a time-out of its own.

@@ -34,6 +34,7 @@ __all__ = ["KafkaGroupConsumer"]
 
 Fetched = Mapping[Any, Sequence[Any]]
 _RETRY_S = 0.5
+_MARGIN_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -241,6 +242,11 @@ class KafkaGroupConsumer:
 
     async def _connect(self) -> None:
         settings = self._settings
+        options = settings.client_options()
+        # A join is answered when the last member has joined or lost its session: a request that
+        # gave up before would only start it again.
+        patience_s = max(settings.request_timeout_s, settings.session_timeout_s + _MARGIN_S)
+        options["request_timeout_ms"] = int(patience_s * 1000)
         client = AIOKafkaConsumer(
             group_id=self._group,
             enable_auto_commit=False,
@@ -252,7 +258,7 @@ class KafkaGroupConsumer:
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
             fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
-            **settings.client_options(),
+            **options,
         )
         try:
             await bounded("answer", client.start(), 2 * settings.request_timeout_s)

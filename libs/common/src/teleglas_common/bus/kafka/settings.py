@@ -40,7 +40,7 @@ class KafkaSettings:
     partition_fetch_bytes: int = 1 << 20
     fetch_wait_s: float = 0.1
     """Also how late a resumed or sought partition may be fetched."""
-    stall_after_s: float = 10.0
+    stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
     def __post_init__(self) -> None:

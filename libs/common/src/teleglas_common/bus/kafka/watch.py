@@ -14,15 +14,21 @@ from teleglas_common.bus.ports import TopicPartition
 __all__ = ["ProgressWatch"]
 
 
+_PATIENCE = 6
+"""A client that delivers records of other partitions has so many times longer for each."""
+
+
 class ProgressWatch:
     """Pure: is told positions, log bounds and times, and says which partitions are stalled."""
 
     def __init__(self, stall_after_s: float) -> None:
         self._stall_after_s = stall_after_s
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        self._last_move_s = float("-inf")
 
     def reset(self) -> None:
         self._moved.clear()
+        self._last_move_s = float("-inf")
 
     def stalled(
         self,
@@ -37,12 +43,16 @@ class ProgressWatch:
         """
         for partition in self._moved.keys() - positions.keys():
             del self._moved[partition]
+        if any(positions[p] != self._moved[p][0] for p in positions.keys() & self._moved.keys()):
+            self._last_move_s = now_s
+        alive = now_s - self._last_move_s < self._stall_after_s
+        limit_s = self._stall_after_s * (_PATIENCE if alive else 1)
         stalled: list[TopicPartition] = []
         for partition, position in positions.items():
             held = max(position, begins.get(partition, 0))
             last, since_s = self._moved.get(partition, (-1, now_s))
             if held >= ends.get(partition, 0) or position != last:
                 self._moved[partition] = (position, now_s)
-            elif now_s - since_s >= self._stall_after_s:
+            elif now_s - since_s >= limit_s:
                 stalled.append(partition)
         return stalled
