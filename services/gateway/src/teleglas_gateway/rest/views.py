@@ -9,7 +9,6 @@ from teleglas_gateway.channels.summaries import summary_data
 from teleglas_gateway.channels.tickers import ticker_data
 from teleglas_gateway.channels.trades import trade_data
 from teleglas_gateway.domain.numbers import (
-    DECIMAL_NUMBERS,
     DECIMAL_STRINGS,
     decimal_string,
     iso_ms,
@@ -100,13 +99,9 @@ def book(answer: service_pb2.GetBookResponse, venue: str, instrument: str) -> Bo
 def raw(answer: service_pb2.GetTickerResponse, short_name: str) -> Raw:
     if not answer.HasField("summary"):
         raise Problem(Code.NO_DATA, f"nothing is known of {short_name} yet")
-    body = summary_data(answer.summary, DECIMAL_NUMBERS)
+    body = summary_data(answer.summary, DECIMAL_STRINGS)
     data = {name: value for name, value in body.data.items() if name != "window_s"}
-    plain = {
-        name: float(bytes(value)) if isinstance(value, bytes | memoryview) else value
-        for name, value in data.items()
-    }
-    return Raw.model_validate({"symbol": short_name, "timestamp": iso_ms(body.ts_ns), **plain})
+    return Raw.model_validate({"symbol": short_name, "timestamp": iso_ms(body.ts_ns), **data})
 
 
 def _decimal(instrument: instrument_pb2.Instrument, name: str) -> str | None:

@@ -1,0 +1,68 @@
+"""The OpenAPI document is complete, and the API answers as it says."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import CHECKS, load_all_checks, not_a_server_error
+
+from teleglas_gateway.domain.problems import Code
+from teleglas_gateway.testing import KEY
+
+load_all_checks()
+CHECKED = [
+    not_a_server_error,
+    *CHECKS.get_by_names(
+        ["status_code_conformance", "content_type_conformance", "response_schema_conformance"]
+    ),
+]
+
+
+@pytest.fixture
+def schema(api, limiter):
+    limiter.unlimited = True
+    return schemathesis.openapi.from_asgi("/openapi.json", api)
+
+
+def test_every_route_is_described_with_its_problems(api):
+    """Each guarded operation names its refusals, its limit headers and its security."""
+    document = api.openapi()
+    guarded = 0
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if not path.startswith(("/v1", "/gpt")):
+                continue
+            guarded += 1
+            assert operation["security"], path
+            for status in ("401", "403", "422", "429", "503"):
+                answer = operation["responses"][status]
+                assert "application/problem+json" in answer["content"], (path, status)
+                assert "RateLimit" in answer["headers"]
+    assert guarded == 7
+    assert "ProblemBody" in document["components"]["schemas"]
+
+
+def test_codes_are_stable_snake_case():
+    """A code is a name that clients may switch on."""
+    assert all(code.slug.replace("_", "").isalpha() for code in Code)
+    assert len({code.slug for code in Code}) == len(Code)
+
+
+def test_answers_conform_to_the_document(schema):
+    """Whatever is asked, the status, the media type and the body are as described."""
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) == 11
+    for operation in operations:
+
+        @settings(
+            max_examples=8,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def conforms(case):
+            case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKED)
+
+        conforms()
