@@ -127,6 +127,11 @@ class Venues:
         for rest in self._rests:
             await rest.close()
 
+    async def check(self) -> str | None:
+        """Every shard is served or stood by for."""
+        found = [f"{o.venue}/{o.shard}: {o.trouble}" for o in self.owners if o.trouble]
+        return "; ".join(found) or None
+
     def _duties(self, name: str, section: VenueSection) -> Duties:
         settings = self._settings.ingest
         budget = WeightBudget(section.rest_weight, section.rest_window_s, time.monotonic_ns)
@@ -193,6 +198,7 @@ class IngestApp:
         publisher = bus.publisher()
         self.venues = Venues(settings, self.database, bus, publisher, PrometheusMeters(metrics))
         self.health.add("database", self.database.check)
+        self.health.add("venues", self.venues.check)
         self.components: Sequence[Component] = (
             self.database,
             publisher,

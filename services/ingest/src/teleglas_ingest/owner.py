@@ -44,6 +44,10 @@ class Tenure(Protocol):
     def fence(self) -> None:
         """Publish nothing more: the shard is another's."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing comes in, in words; None when something does."""
+
 
 class Reserve(Protocol):
     """A shard made ready while another process owns it."""
@@ -73,6 +77,7 @@ class Owner:
         self.venue = venue
         self.shard = shard
         self.lease: Lease | None = None
+        self.tenure: Tenure | None = None
         self._name = name
         self._leases = leases
         self._begin = begin
@@ -94,9 +99,16 @@ class Owner:
             try:
                 await self._serve(lease)
             finally:
-                self.lease = None
+                self.lease = self.tenure = None
             await self._pause(0.05)
         await self._dismiss()
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps us from serving: nothing while we have the shard, or stand by for it."""
+        if self.tenure is not None:
+            return self.tenure.trouble
+        return None if self.lease is not None or self.is_standing_by else "neither owns nor waits"
 
     @property
     def is_standing_by(self) -> bool:
@@ -156,7 +168,7 @@ class Owner:
             await asyncio.wait({keeping, stopping, beginning}, return_when=asyncio.FIRST_COMPLETED)
             if not beginning.done():
                 return
-            tenure = beginning.result()
+            tenure = self.tenure = beginning.result()
             working = asyncio.create_task(tenure.run())
             await asyncio.wait({keeping, stopping, working}, return_when=asyncio.FIRST_COMPLETED)
         finally:

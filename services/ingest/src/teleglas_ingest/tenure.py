@@ -95,6 +95,13 @@ class ShardTenure:
     def fence(self) -> None:
         self._writer.fence()
 
+    @property
+    def trouble(self) -> str | None:
+        links = self.shard.links
+        if links and all(link.session is None for link in links):
+            return f"none of {len(links)} connections is open"
+        return None
+
     async def _watch_instruments(self) -> None:
         """Publish what changed; return when a change touches the scale of numbers."""
         while True:

@@ -57,6 +57,10 @@ class Work:
     async def leave(self) -> None:
         self.log.append(f"{self.name} leaves {self.epoch}")
 
+    @property
+    def trouble(self) -> str | None:
+        return None
+
     def fence(self) -> None:
         self.log.append(f"{self.name} fenced {self.epoch}")
 

@@ -116,7 +116,7 @@ class SpentTradeId(Struct, gc=False):
     ts_event: int
 
 
-class BookChange(Struct):
+class BookChange(Struct, gc=False):
     """A snapshot or a delta, as the venue sent it. It covers the update ids `first` to `last` and
     follows the id `prev`, each -1 where the venue has none. Level i of a side is
     (prices[i], sizes[i]); size 0 removes a level.

@@ -128,7 +128,7 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
         try:
             if text[dot] == ".":
                 digits = text.replace(".", "", 1)
-                if digits.isdigit() and digits.isascii():
+                if digits.isdigit():
                     value = int(digits)
                     if least <= value <= limit:
                         return value
