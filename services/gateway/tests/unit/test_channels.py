@@ -1,0 +1,187 @@
+"""One suite that every channel passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import Parse
+
+from teleglas.market.v1 import progress_pb2
+from teleglas_common.bus.ports import PoisonError
+from teleglas_contracts.messages import MESSAGES
+from teleglas_gateway.channels import BY_NAME, CHANNELS
+from teleglas_gateway.channels.base import Channel, Policy
+from teleglas_gateway.channels.tickers import merge
+from teleglas_gateway.stream.sequence import PartitionLog
+from teleglas_gateway.stream.wire import LegacyWire, V1Wire, Wire
+
+EXAMPLES = Path(__file__).parents[4] / "proto" / "examples"
+WIRES: tuple[Wire, ...] = (V1Wire(), LegacyWire(lambda name: name.partition("-")[0]))
+ENVELOPE = {"type", "channel", "symbol", "venue", "timestamp", "seq", "prev_seq", "epoch", "data"}
+
+
+@dataclass(frozen=True)
+class Example:
+    channel: Channel
+    schema: str
+    text: str
+
+    def message(self) -> Any:
+        return Parse(self.text, MESSAGES[self.schema]())
+
+
+def example_of(channel: Channel) -> Example:
+    """The example of the topic's manifest: what the channel must be able to show."""
+    schema = next(name for name in channel.topic.schemas if not name.endswith("Progress"))
+    topic = channel.topic.name.removeprefix("teleglas.")
+    path = EXAMPLES / f"{topic}.{schema.rpartition('.')[2]}.json"
+    return Example(channel, schema, path.read_text())
+
+
+@pytest.fixture(params=CHANNELS, ids=lambda channel: channel.name)
+def example(request) -> Example:
+    return example_of(request.param)
+
+
+def payload(frame: bytes) -> dict[str, Any]:
+    return json.loads(frame[4 if frame[1] == 126 else 2 :])
+
+
+def test_the_manifests_example_becomes_one_numbered_message(example):
+    """Its record gives one message at its offset, chained to nothing yet."""
+    log = PartitionLog(example.channel, "e1")
+    (event,) = log.read(7, example.message())
+    assert (event.seq, event.prev_seq, event.epoch) == (7 << 10, None, "e1")
+    (again,) = PartitionLog(example.channel, "e1").read(7, example.message())
+    assert again.frame(WIRES[0]) == event.frame(WIRES[0])
+
+
+def test_v1_messages_have_the_envelope_and_decimal_strings(example):
+    """No float stands where an exact number is meant."""
+    (event,) = PartitionLog(example.channel, "e1").read(7, example.message())
+    message = payload(event.frame(WIRES[0]))
+    extra = {"interval"} if example.channel.intervals else set()
+    assert set(message) == ENVELOPE | extra
+    assert message["type"] == example.channel.type
+    assert not [name for name, value in _leaves(message["data"]) if isinstance(value, float)]
+
+
+def test_legacy_messages_have_the_predecessors_envelope_and_numbers(example):
+    """Prices are JSON numbers; the symbol is short."""
+    (event,) = PartitionLog(example.channel, "e1").read(7, example.message())
+    message = payload(event.frame(WIRES[1]))
+    assert set(message) == {"type", "symbol", "timestamp", "seq", "epoch", "data"}
+    assert message["symbol"] == "BTC"
+    if "price" in message["data"]:
+        assert isinstance(message["data"]["price"], float)
+
+
+def test_a_message_is_encoded_once_a_format(example):
+    """The second client of a format gets the very same bytes."""
+    (event,) = PartitionLog(example.channel, "e1").read(7, example.message())
+    for wire in WIRES:
+        assert event.frame(wire) is event.frame(wire)
+
+
+def test_progress_marks_are_no_messages(example):
+    """Marks in band move nothing on the stream."""
+    log = PartitionLog(example.channel, "e1")
+    assert log.read(3, progress_pb2.Progress(venue="binance")) == []
+
+
+def test_a_replaced_writers_record_is_left_out(example):
+    """After a newer writer of the same source an older one has no say."""
+    message = example.message()
+    if "writer_epoch" not in message.DESCRIPTOR.fields_by_name:
+        pytest.skip("derived topics have one writer by construction")
+    log = PartitionLog(example.channel, "e1")
+    message.source, message.writer_epoch = "s", 9
+    assert len(log.read(1, message)) == 1
+    late = example.message()
+    late.source, late.writer_epoch = "s", 8
+    for trade in getattr(late, "trades", ()):
+        trade.id, trade.sequence = "1", trade.sequence + 1
+    if example.channel.name == "gaps":
+        pytest.skip("gaps are shown as they were written")
+    assert log.read(2, late) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"venue": ""}, {"instrument": "../etc"}, {"price_exponent": 2_000_000_000}],
+    ids=str,
+)
+def test_impossible_records_are_poison_not_a_crash(example, damage):
+    """Names and scales that make no sense are refused by cause."""
+    message = example.message()
+    for name, value in damage.items():
+        if name not in message.DESCRIPTOR.fields_by_name:
+            pytest.skip(f"has no {name}")
+        setattr(message, name, value)
+    with pytest.raises(PoisonError):
+        PartitionLog(example.channel, "e1").read(1, message)
+
+
+def test_states_can_be_shown_whole_and_events_cannot(example):
+    """LATEST channels have a newest state to conflate to; lossless ones have none."""
+    log = PartitionLog(example.channel, "e1")
+    message = example.message()
+    if example.channel.name == "books":
+        message.kind = 1
+    (event,) = log.read(1, message)
+    current = log.fold.current(event.subject)
+    assert (current is not None) == (example.channel.policy is Policy.LATEST)
+
+
+def test_prev_seq_never_reaches_further_back_than_the_lookback(example):
+    """So a pod that starts anywhere numbers as every other does."""
+    log = PartitionLog(example.channel, "e1")
+    numbered = []
+    for step, offset in enumerate((5, 6, 6 + example.channel.lookback + 1)):
+        message = example.message()
+        for trade in message.trades if example.channel.name == "trades" else ():
+            trade.id, trade.sequence = str(step), trade.sequence + step
+        if example.channel.name == "liquidations":
+            message.id = str(step)
+        numbered += [(event.prev_seq, event.chain_prev) for event in log.read(offset, message)]
+    assert numbered == [(None, None), (5 << 10, 5 << 10), (None, 6 << 10)]
+
+
+def test_names_and_aliases_are_unambiguous():
+    """Every name leads to one channel, every type is its own."""
+    assert len(BY_NAME) == sum(1 + len(channel.aliases) for channel in CHANNELS)
+    assert len({channel.type for channel in CHANNELS}) == len(CHANNELS)
+    assert all("gateway" in channel.topic.consumers for channel in CHANNELS)
+
+
+def test_a_tickers_change_of_zero_replaces_what_was():
+    """A funding rate that falls to zero is zero, not what it was before."""
+    kind = MESSAGES["teleglas.market.v1.Ticker"]
+    whole, change = kind(), kind()
+    whole.funding_rate.mantissa, whole.funding_rate.exponent = 5, -4
+    whole.last_price = 100
+    change.funding_rate.mantissa, change.funding_rate.exponent = 0, -4
+    merge(whole, change)
+    assert (whole.funding_rate.mantissa, whole.last_price) == (0, 100)
+
+
+def _leaves(value: object, name: str = "") -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, key)]
+    if isinstance(value, list):
+        return [leaf for inner in value for leaf in _leaves(inner, name)]
+    return [(name, value)]
+
+
+def test_numbers_in_json_are_exact():
+    """A JSON number carries every digit of the mantissa."""
+    message = example_of(CHANNELS[0]).message()
+    message.trades[0].price = 123_456_789_012_345_678
+    (event,) = PartitionLog(CHANNELS[0], "e1").read(1, message)
+    frame = event.frame(WIRES[1])
+    assert b'"price":1234567890123456.78' in frame
+    assert payload(frame)
