@@ -26,7 +26,7 @@ class PicowsServer:
 
         owner = self
 
-        class Listener(picows.WSListener):  # type: ignore[misc]
+        class Listener(picows.WSListener):
             def on_ws_connected(self, transport: object) -> None:
                 owner._transports.add(transport)
 

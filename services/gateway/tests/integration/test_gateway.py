@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import grpc.aio
 import httpx
@@ -40,7 +41,7 @@ class MarketData(service_pb2_grpc.MarketDataServicer):
 @pytest.fixture
 async def market_data():
     server = grpc.aio.server()
-    service_pb2_grpc.add_MarketDataServicer_to_server(MarketData(), server)
+    service_pb2_grpc.add_MarketDataServicer_to_server(MarketData(), server)  # type: ignore[abstract]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield f"127.0.0.1:{port}"
@@ -91,7 +92,7 @@ async def test_a_key_a_ticket_a_trade_and_a_revocation(gateway):
             params = {"channel": channel, "symbol": "BTC-USDT", "snapshot": True}
             await socket.send(json.dumps({"method": "subscribe", "params": params}))
         await publish(bus, MARKET_TRADES_V1, trade_batch(1, 2))
-        heard: dict[str, dict[str, object]] = {}
+        heard: dict[str, dict[str, Any]] = {}
         while not {"trade", "candle"} <= set(heard):
             message = json.loads(await asyncio.wait_for(socket.recv(), 10))
             heard[message["type"]] = message

@@ -77,7 +77,7 @@ class Client:
     async def hear(self, *types: str) -> dict[str, Any]:
         """The next message, or the next of these types."""
         while True:
-            message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
             if (types and message["type"] in types) or (
                 not types and message["type"] not in ("heartbeat", "authenticated")
             ):

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.json_format import Parse
 
 from teleglas.market.v1 import progress_pb2
+from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts.messages import MESSAGES
 from teleglas_gateway.channels import BY_NAME, CHANNELS
@@ -47,8 +48,10 @@ def example(request) -> Example:
     return example_of(request.param)
 
 
-def payload(frame: bytes) -> dict[str, Any]:
-    return json.loads(frame[4 if frame[1] == 126 else 2 :])
+def payload(frame: bytes | None) -> dict[str, Any]:
+    assert frame is not None
+    message: dict[str, Any] = json.loads(frame[4 if frame[1] == 126 else 2 :])
+    return message
 
 
 def test_the_manifests_example_becomes_one_numbered_message(example):
@@ -160,8 +163,7 @@ def test_names_and_aliases_are_unambiguous():
 
 def test_a_tickers_change_of_zero_replaces_what_was():
     """A funding rate that falls to zero is zero, not what it was before."""
-    kind = MESSAGES["teleglas.market.v1.Ticker"]
-    whole, change = kind(), kind()
+    whole, change = Ticker(), Ticker()
     whole.funding_rate.mantissa, whole.funding_rate.exponent = 5, -4
     whole.last_price = 100
     change.funding_rate.mantissa, change.funding_rate.exponent = 0, -4
@@ -183,5 +185,6 @@ def test_numbers_in_json_are_exact():
     message.trades[0].price = 123_456_789_012_345_678
     (event,) = PartitionLog(CHANNELS[0], "e1").read(1, message)
     frame = event.frame(WIRES[1])
+    assert frame is not None
     assert b'"price":1234567890123456.78' in frame
     assert payload(frame)

@@ -173,7 +173,7 @@ async def test_upstream_faults_keep_their_code(http, market):
 
 async def test_a_fault_of_ours_is_a_problem_without_detail(http, market):
     """What broke inside stays inside."""
-    market.failure = RuntimeError("secret")  # type: ignore[assignment]
+    market.failure = RuntimeError("secret")
     answer = await http.get("/v1/markets")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text

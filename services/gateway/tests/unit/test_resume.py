@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.testing import eventually
 from teleglas_contracts.topics import MARKET_TRADES_V1
-from teleglas_gateway.domain.positions import SubjectKey, encode_token, parse_subject
+from teleglas_gateway.domain.positions import Position, SubjectKey, encode_token, parse_subject
 from teleglas_gateway.stream.context import StreamSettings
 from teleglas_gateway.testing import publish, trade_batch
 from teleglas_gateway.testing.edge import make_bus, open_streams
@@ -81,7 +81,7 @@ class Follower:
             last = self.heard[-1]
             params["resume"] = {self.subject: [last["epoch"], last["seq"]]}
             if by_token:
-                position = (last["epoch"], last["seq"])
+                position = Position(last["epoch"], last["seq"])
                 params["resume"] = encode_token({parse_subject(self.subject): position})
         self.session.receive(json.dumps({"method": "subscribe", "params": params}).encode())
         await eventually(lambda: bool(self.pipe.of("subscribed")), every_s=0)
@@ -234,5 +234,5 @@ async def test_two_pods_and_a_restarted_one_number_messages_alike(edge_with, pat
             assert second.pipe.of("trade") == first.pipe.of("trade")[1:]
 
 
-def _last_seq(edge) -> int | None:
+def _last_seq(edge):
     return edge.streams.hub.subject(SubjectKey(*SUBJECT.split(":"))).last_seq
