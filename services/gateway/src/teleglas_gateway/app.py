@@ -60,7 +60,7 @@ class Gateway:
         self._streams: Streams | None = None
         self._http: HttpServer | None = None
         self._delivering: asyncio.Task[None] | None = None
-        self.metrics = Metrics()
+        self.metrics = Metrics.of("gateway")
 
     @property
     def port(self) -> int:

@@ -18,6 +18,7 @@ from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.telemetry import Metrics
+from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_ingest.adapters.leases import SCHEMA, LocalLeases, PostgresLeases
 from teleglas_ingest.adapters.meters import PrometheusMeters
 from teleglas_ingest.adapters.rest import AiohttpRest, WeightBudget
@@ -192,10 +193,10 @@ class IngestApp:
     def __init__(self, settings: Settings, bus: Bus) -> None:
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        metrics = Metrics()
+        metrics = Metrics.of(SERVICE, venue=tuple(settings.venues))
         self.database = Database(settings)
         self.http = HealthServer(settings.http, self.health, metrics.registry)
-        publisher = bus.publisher()
+        publisher = MeasuredPublisher(bus.publisher(), metrics)
         self.venues = Venues(settings, self.database, bus, publisher, PrometheusMeters(metrics))
         self.health.add("database", self.database.check)
         self.health.add("venues", self.venues.check)

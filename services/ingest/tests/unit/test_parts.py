@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from teleglas.market.v1 import gap_pb2, liquidation_pb2, trade_pb2, types_pb2
 from teleglas.market.v1 import instrument_pb2 as ref
-from teleglas_contracts import topics
-from teleglas_ingest.adapters.publisher import WRITES
 from teleglas_ingest.adapters.rest import WeightBudget
 from teleglas_ingest.domain import events, instrument
 from teleglas_ingest.domain.backoff import Backoff
@@ -89,12 +87,6 @@ def test_the_domains_numbers_are_those_of_the_contracts(ours, theirs, prefix) ->
     """The domain knows no protobuf, so a test holds its enums to the contracts' values."""
     for member in ours:
         assert theirs.Value(f"{prefix}_{member.name}") == member.value
-
-
-def test_what_is_written_is_what_the_manifests_say() -> None:
-    """Every market topic that names ingest as its producer, and no other."""
-    named = {t.name for t in topics.ALL if "ingest" in t.producers and ".market." in t.name}
-    assert {topic.name for topic in WRITES} == named
 
 
 def test_contracts_become_base_quantity() -> None:

@@ -26,6 +26,7 @@ from teleglas_common.principal import Signer
 from teleglas_common.redis import create_redis
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
+from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_market_data.adapters.grpc_service import ERRORS, MarketDataService
 from teleglas_market_data.adapters.pieces import TimePieces
 from teleglas_market_data.adapters.principals import authenticator
@@ -225,9 +226,9 @@ class MarketDataApp:
     def __init__(self, settings: Settings, bus: Bus) -> None:
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        metrics = Metrics()
+        metrics = Metrics.of(SERVICE)
         live = Live()
-        publisher = bus.publisher()
+        publisher = MeasuredPublisher(bus.publisher(), metrics)
         self.database = Database(settings)
         latest = RedisLatest(create_redis(settings.redis))
         self.shards = Shards(settings, bus, publisher, self.database, latest, live, metrics)

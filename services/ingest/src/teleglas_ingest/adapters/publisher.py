@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from google.protobuf.message import Message
 from opentelemetry import trace
@@ -28,17 +28,10 @@ from teleglas_ingest.pipeline.outbox import (
     TickerOut,
     TradesOut,
 )
+from teleglas_ingest.routes import BY_CHANNEL
 
-__all__ = ["TOPICS", "WRITES", "BusWriter", "partition_of"]
+__all__ = ["BusWriter", "partition_of"]
 
-TOPICS: Mapping[Channel, Topic] = {
-    Channel.TRADES: topics.MARKET_TRADES_V1,
-    Channel.BOOKS: topics.MARKET_BOOKS_V1,
-    Channel.TICKERS: topics.MARKET_TICKERS_V1,
-    Channel.LIQUIDATIONS: topics.MARKET_LIQUIDATIONS_V1,
-}
-WRITES = (*TOPICS.values(), topics.MARKET_GAPS_V1, topics.MARKET_INSTRUMENTS_V1)
-"""Every topic that ingest publishes to, beside the dead-letter twins."""
 TURN = 256
 """Items of one turn: the loop serves its sockets between turns."""
 SERVICE = "ingest"
@@ -47,7 +40,7 @@ _tracer = trace.get_tracer("teleglas.ingest")
 
 
 def partition_of(channel: Channel, symbol: str) -> int:
-    return TOPICS[channel].partition(symbol)
+    return BY_CHANNEL[channel].partition(symbol)
 
 
 class BusWriter:
@@ -176,10 +169,10 @@ class BusWriter:
             writer_epoch=self._writer_epoch,
             ts_ingest=now_ns,
         )
-        return self._made(TOPICS[item.channel], message, item.subject, None)
+        return self._made(BY_CHANNEL[item.channel], message, item.subject, None)
 
     def _dead(self, item: DeadFrame) -> Outgoing:
-        topic = TOPICS[item.channel]
+        topic = BY_CHANNEL[item.channel]
         letter = DeadLetter(
             topic=topic.name,
             partition=-1,
