@@ -76,6 +76,15 @@ async def test_one_bad_symbol_spoils_only_itself(edge):
         assert (await client.hear("trade"))["symbol"] == "ETH-USDT"
 
 
+async def test_one_bad_venue_spoils_only_itself(edge):
+    """The venues that list a symbol are subscribed, the others named."""
+    async with edge.client() as client:
+        await client.say("subscribe", channel="trades", symbol="ETH", venue=["binance", "okx"])
+        answer = await client.hear("subscribed")
+    assert [row["venue"] for row in answer["subscriptions"]] == ["binance"]
+    assert [(row["venue"], row["code"]) for row in answer["errors"]] == [("okx", "unknown_venue")]
+
+
 async def test_snapshot_comes_before_the_first_live_message(edge):
     """The first live trade chains to the snapshot's seq."""
     await publish(edge.bus, MARKET_TRADES_V1, trade_batch(1, 60))

@@ -46,11 +46,12 @@ class StreamMetrics:
         if received_ns:
             freshness.observe((time_ns() - received_ns) / NS_PER_S)
 
-    def record(self, record: Record) -> AbstractContextManager[None]:
-        """A span under the producer's, where that one is recorded."""
-        if not is_sampled(record):
+    def writing(self, records: Sequence[Record]) -> AbstractContextManager[None]:
+        """A span under the producers' spans, where those are recorded."""
+        sampled = [record for record in records if is_sampled(record)]
+        if not sampled:
             return nullcontext()
-        return consumer_span(f"stream {record.topic}", [record])
+        return consumer_span(f"stream {sampled[0].topic}", sampled)
 
     def refused(self, code: str) -> None:
         self._metrics.counter("teleglas_gateway_refusals_total", code).inc()

@@ -28,14 +28,16 @@ class Expansion:
     subjects: list[SubjectKey] = field(default_factory=list)
     errors: list[dict[str, object]] = field(default_factory=list)
 
-    def refuse(self, symbol: str, problem: Problem) -> None:
-        self.errors.append(
-            {"symbol": symbol[:64], "code": problem.code.slug, "detail": problem.detail}
-        )
+    def refuse(self, symbol: str, problem: Problem, venue: str | None = None) -> None:
+        error: dict[str, object] = {"symbol": symbol[:64]}
+        if venue is not None:
+            error["venue"] = venue[:64]
+        self.errors.append({**error, "code": problem.code.slug, "detail": problem.detail})
 
 
 def expand(params: Subscribe | Unsubscribe, catalogue: Catalogue) -> Expansion:
-    """Raises Problem where the whole command is wrong; one bad symbol only spoils itself.
+    """Raises Problem where the whole command is wrong; one bad symbol or venue only spoils
+    itself.
 
     No venue means the composite; where a channel has none, every venue that lists the instrument.
     """
@@ -48,17 +50,18 @@ def expand(params: Subscribe | Unsubscribe, catalogue: Catalogue) -> Expansion:
     for symbol in _symbols(params, catalogue):
         try:
             instrument = catalogue.resolve(symbol)
-            venues = _venues(channel, instrument, names(params.venue), catalogue)
         except UnknownSymbolError as error:
             expansion.refuse(symbol, Problem(Code.UNKNOWN_SYMBOL, str(error)))
-        except UnknownVenueError as error:
-            expansion.refuse(symbol, Problem(Code.UNKNOWN_VENUE, str(error)))
-        else:
-            expansion.subjects += [
-                SubjectKey(channel.name, venue, instrument, interval)
-                for venue in venues
-                for interval in intervals
-            ]
+            continue
+        for venue in names(params.venue) or _default_venues(channel, instrument, catalogue):
+            try:
+                _check(channel, instrument, venue, catalogue)
+            except UnknownVenueError as error:
+                expansion.refuse(symbol, Problem(Code.UNKNOWN_VENUE, str(error)), venue)
+            else:
+                expansion.subjects += [
+                    SubjectKey(channel.name, venue, instrument, interval) for interval in intervals
+                ]
     expansion.subjects = list(dict.fromkeys(expansion.subjects))
     return expansion
 
@@ -68,16 +71,14 @@ def _symbols(params: Subscribe | Unsubscribe, catalogue: Catalogue) -> list[str]
     return catalogue.instruments() if wanted == (EVERY,) else list(wanted)
 
 
-def _venues(
-    channel: Channel, instrument: str, wanted: tuple[str, ...], catalogue: Catalogue
-) -> tuple[str, ...]:
-    if not wanted:
-        return (COMPOSITE,) if channel.has_composite else catalogue.venues(instrument)
-    for venue in wanted:
-        catalogue.check_venue(venue, instrument)
-        if venue == COMPOSITE and not channel.has_composite:
-            raise UnknownVenueError(venue, f"{instrument} on {channel.name}")
-    return wanted
+def _default_venues(channel: Channel, instrument: str, catalogue: Catalogue) -> tuple[str, ...]:
+    return (COMPOSITE,) if channel.has_composite else catalogue.venues(instrument)
+
+
+def _check(channel: Channel, instrument: str, venue: str, catalogue: Catalogue) -> None:
+    catalogue.check_venue(venue, instrument)
+    if venue == COMPOSITE and not channel.has_composite:
+        raise UnknownVenueError(venue, f"{instrument} on {channel.name}")
 
 
 def _intervals(channel: Channel, params: Subscribe | Unsubscribe) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class HubWatcher(Protocol):
 
     def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
 
-    def record(self, record: Record) -> AbstractContextManager[None]: ...
+    def writing(self, records: Sequence[Record]) -> AbstractContextManager[None]: ...
 
 
 class _Silent:
@@ -46,7 +46,7 @@ class _Silent:
 
     def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
 
-    def record(self, record: Record) -> AbstractContextManager[None]:  # noqa: ARG002  # no span
+    def writing(self, records: Sequence[Record]) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()
 
 
@@ -78,7 +78,7 @@ class Hub:
             for channel in channels
             for number in range(channel.topic.partitions)
         }
-        self._dirty: dict[Subject, Record] = {}
+        self._dirty: dict[Subject, list[Record]] = {}
         self._waiting = 0
         self._reader: Reader | None = None
         self.positions: dict[TopicPartition, int] = {}
@@ -166,13 +166,15 @@ class Hub:
         for event in events:
             subject = self.subject(event.subject)
             if subject.take(event):
-                self._dirty[subject] = record
+                records = self._dirty.setdefault(subject, [])
+                if not records or records[-1] is not record:
+                    records.append(record)
         self._waiting += len(events)
 
     def _flush(self) -> None:
         """Write what was handled since the last pause: each client gets one piece a subject."""
         dirty, self._dirty, self._waiting = self._dirty, {}, 0
-        for subject, record in dirty.items():
-            with self._watcher.record(record):
+        for subject, records in dirty.items():
+            with self._watcher.writing(records):
                 events, deliveries = subject.flush()
             self._watcher.delivered(subject.channel, events, deliveries)

@@ -44,13 +44,13 @@ class Subject:
         return bool(self.listeners or self.groups)
 
     def take(self, event: Event) -> bool:
-        """Keep a message for snapshots and the next `flush`; True if this is the first for that."""
+        """Keep a message for snapshots and, if somebody wants it, for the next `flush`."""
         if self.channel.policy is Policy.LOSSLESS:
             self.recent.append(event)
         if not self.is_wanted:
             return False
         self._pending.append(event)
-        return len(self._pending) == 1
+        return True
 
     def flush(self) -> tuple[list[Event], int]:
         """Write what was taken to everyone, as one piece each; return it and the deliveries."""
