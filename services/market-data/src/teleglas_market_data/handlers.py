@@ -33,8 +33,7 @@ __all__ = [
 async def on_trades(shard: MarketShard, incoming: Incoming[TradeBatch]) -> None:
     """Count the new trades of an instrument; publish the closed candles that they revise."""
     batch = incoming.message
-    if not shard.fence.admits(batch.source, batch.writer_epoch):
-        shard.tools.counts.fenced(incoming.record.topic)
+    if not shard.admits(incoming.record.topic, batch.source, batch.writer_epoch):
         return
     trades = StoredTrades(
         batch.venue,
@@ -63,12 +62,10 @@ async def on_book(shard: MarketShard, incoming: Incoming[BookUpdate]) -> None:
     """Bring a book up to date; note its best prices when a tick of the summaries lies behind."""
     update, record = incoming.message, incoming.record
     market = (update.venue, update.instrument)
-    if shard.fence.admits(update.source, update.writer_epoch):
+    if shard.admits(record.topic, update.source, update.writer_epoch):
         shard.note_top_before(market, update.ts_event)
         if not shard.books.apply(update, record.offset):
             shard.tools.counts.resync(update.venue)
-    else:
-        shard.tools.counts.fenced(record.topic)
     shard.book_read(record)
 
 
@@ -85,8 +82,7 @@ async def on_ticker(shard: MarketShard, incoming: Incoming[Ticker]) -> None:
     ticker = incoming.message
     check_ticker(ticker)
     shard.join.heard(incoming.record.topic)
-    if not shard.fence.admits(ticker.source, ticker.writer_epoch):
-        shard.tools.counts.fenced(incoming.record.topic)
+    if not shard.admits(incoming.record.topic, ticker.source, ticker.writer_epoch):
         return
     shard.keep_ticker(ticker)
     quote = quote_of(ticker)

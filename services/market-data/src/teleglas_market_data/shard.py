@@ -123,6 +123,17 @@ class MarketShard:
         if self.tools.live.shards.get(self.number) is self:
             del self.tools.live.shards[self.number]
 
+    def admits(self, topic: str, source: str, writer_epoch: int) -> bool:
+        """Whether a batch counts: not where a newer owner of its source wrote before it.
+
+        Each topic has its own order: after a restart one of them may be read ahead of the others,
+        and what a new owner wrote there says nothing about the order here.
+        """
+        admitted = self.fence.admits(f"{topic}/{source}", writer_epoch)
+        if not admitted:
+            self.tools.counts.fenced(topic)
+        return admitted
+
     def observe(self, topic: str, mark: Progress) -> Sequence[Market]:
         """Take a progress mark of one topic; return the markets whose watermark moved."""
         self.join.heard(topic)
