@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 
 from teleglas.market.v1.gap_pb2 import GAP_RESOLUTION_LOST, Gap
+from teleglas.market.v1.trade_pb2 import TradeBatch
+from teleglas_cli.commands.topics import read_to_end
 from teleglas_cli.up.product import Product
+from teleglas_common.bus.encode import decode
+from teleglas_contracts import topics
 from tests.support.log import TradesRead, bar_of, bars_of, candles, gaps, trades
 from tests.support.product import connected
 
@@ -53,9 +58,29 @@ async def _assert_stored(product: Product, read: TradesRead) -> None:
     twice = [place for place, count in stored.items() if count > 1]
     assert not twice, f"expected each trade once in the database, twice: {twice[:5]}"
     lost = read.times_written.keys() - stored.keys()
-    assert not lost, f"{len(lost)} of {read.total} trades of the topic are not in the database"
+    assert not lost, (
+        f"{len(lost)} of {read.total} trades of the topic are not in the database:"
+        f" {Counter(market for market, _ in lost)}, {await written(product, lost)}"
+    )
     odd = stored.keys() - read.times_written.keys()
     assert not odd, f"{len(odd)} trades of the database are not in the topic"
+
+
+async def written(product: Product, wanted: Container[tuple[Market, str]]) -> list[str]:
+    """Where trades stand in the topic, for a message."""
+    places: list[str] = []
+    async for record in read_to_end(product.bus, topics.MARKET_TRADES_V1):
+        batch = decode(record)
+        if not isinstance(batch, TradeBatch):
+            continue
+        ids = [t.id for t in batch.trades if ((batch.venue, batch.instrument), t.id) in wanted]
+        if ids:
+            places.append(
+                f"{record.partition}@{record.offset} {batch.source} epoch {batch.writer_epoch}:"
+                f" {len(ids)} of {len(batch.trades)} from {ids[0]}, backfilled:"
+                f" {batch.trades[0].backfilled}"
+            )
+    return [*places[:6], "...", *places[-3:]]
 
 
 def _assert_contiguous(read: TradesRead, broken: list[Gap]) -> int:
