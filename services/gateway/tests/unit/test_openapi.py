@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -66,3 +68,11 @@ def test_answers_conform_to_the_document(schema):
             case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKED)
 
         conforms()
+
+
+def test_the_guide_lists_every_problem_as_it_is():
+    """The table that clients read is the table that is served."""
+    guide = Path(__file__).parents[4] / "docs" / "guide" / "rest.md"
+    rows = [line for line in guide.read_text().splitlines() if line.startswith("| `")]
+    listed = [row for row in rows if row.split(" | ")[1].isdigit()]
+    assert listed == [f"| `{code.slug}` | {code.status} | {code.title} |" for code in Code]
