@@ -52,6 +52,10 @@ class KafkaPublisher:
             max_batch_size=settings.batch_bytes,
             **settings.client_options(),
         )
+        # aiokafka gives up batches of a partition without a leader after one request time-out, and
+        # leaves a hole in its sequence numbers: a broker that stops in good order takes longer.
+        accumulator = self._producer._message_accumulator  # noqa: SLF001 - no option for it
+        accumulator._batch_ttl = settings.delivery_timeout_s  # noqa: SLF001
         try:
             await bounded("answer", self._producer.start(), 2 * settings.request_timeout_s)
         except BaseException:
