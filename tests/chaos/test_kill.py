@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 
 import pytest
 
 from teleglas_cli.up.product import Product
+from teleglas_cli.up.services import answers
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from tests.support.product import held, running_product, settled
@@ -48,10 +50,16 @@ async def kill(product: Product, name: str) -> float:
     async def assert_back() -> None:
         assert victim.running
         assert victim.pid != before
+        assert await answers(f"{product.layout.http[name]}/ready")
 
     await eventually(assert_back, timeout_s=60, every_s=0.1)
     await flows(product)
     return time.monotonic() - began
+
+
+async def are_ready(product: Product) -> bool:
+    urls = [f"{product.layout.http[name]}/ready" for name in VICTIMS]
+    return all(await asyncio.gather(*map(answers, urls)))
 
 
 async def test_killed_services_lose_nothing_and_do_nothing_twice(tmp_path):
@@ -76,9 +84,7 @@ async def test_all_services_killed_at_once_lose_nothing(tmp_path):
         await flows(product)
         for _ in range(ROUNDS):
             await asyncio.gather(*(product.processes[name].kill9() for name in VICTIMS))
-            await eventually(
-                lambda: all(product.processes[name].running for name in VICTIMS), timeout_s=60
-            )
+            await eventually(partial(are_ready, product), timeout_s=60, every_s=0.2)
             await flows(product)
         await settled(product)
         print(await assert_nothing_lost(product))  # noqa: T201

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "60"))
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")
-MAX_SUBSCRIPTIONS = 50
+MAX_SUBSCRIPTIONS = 40
 TIGHT = (
     ("TELEGLAS_STREAM__AUTH_DEADLINE_S", "2"),
     ("TELEGLAS_STREAM__PING_S", "1"),

@@ -82,6 +82,8 @@ class TradesRead:
     """The trades topic: distinct trades of each market and how often each was written."""
 
     prints: dict[Market, dict[str, Print]] = field(default_factory=lambda: defaultdict(dict))
+    countable: set[Market] = field(default_factory=set)
+    """Markets whose ids leave no holes, by what their batches say."""
     times_written: Counter[tuple[Market, str]] = field(default_factory=Counter)
 
     @property
@@ -105,6 +107,8 @@ async def trades(bus: Bus) -> TradesRead:
         if not isinstance(batch, TradeBatch):
             continue
         market = (batch.venue, batch.instrument)
+        if batch.contiguous:
+            found.countable.add(market)
         for trade in batch.trades:
             found.times_written[market, trade.id] += 1
             found.prints[market][trade.id] = Print(

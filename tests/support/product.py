@@ -121,5 +121,13 @@ async def settled(product: Product, timeout_s: float = SETTLE_TIMEOUT_S) -> None
 
 
 async def drained(product: Product, timeout_s: float = 240.0) -> None:
-    """Wait until a capture was sent whole and ingest has written what it had in hand."""
+    """Wait until a capture was sent whole and ingest has written and marked all of it."""
     await eventually(lambda: capture_drained(product.venues), timeout_s=timeout_s, every_s=0.5)
+    seen = -1
+
+    async def is_quiet() -> bool:
+        nonlocal seen
+        before, seen = seen, await held(product, *READ_BY_MARKET_DATA)
+        return before == seen
+
+    await eventually(is_quiet, timeout_s=60, every_s=2.0)

@@ -84,12 +84,13 @@ async def written(product: Product, wanted: Container[tuple[Market, str]]) -> li
 
 
 def _assert_contiguous(read: TradesRead, broken: list[Gap]) -> int:
-    """The simulator numbers each market's trades without holes: a hole must be a named one."""
+    """Where a venue numbers its trades without holes, a hole must be a named one."""
     named: dict[Market, list[Gap]] = {}
     for gap in broken:
         named.setdefault((gap.venue, gap.instrument), []).append(gap)
     missing = 0
-    for market, prints in read.prints.items():
+    for market in read.countable:
+        prints = read.prints[market]
         seen = {trade.sequence for trade in prints.values()}
         holes = set(range(min(seen), max(seen))) - seen
         for gap in named.get(market, ()):
