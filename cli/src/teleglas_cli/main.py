@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from teleglas_cli.commands.doctor import doctor
+from teleglas_cli.commands.keys import keys
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
@@ -22,7 +23,7 @@ def commands() -> None:
     """Real-time crypto market intelligence that anyone can run."""
 
 
-for command in (up, stream, tail, topics, digest, redrive, doctor, record, replay):
+for command in (up, stream, tail, topics, digest, redrive, keys, doctor, record, replay):
     commands.add_command(command)
 
 

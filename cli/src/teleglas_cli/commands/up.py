@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from teleglas_cli.running import state_dir
-from teleglas_cli.stack.process import ProcessError
 from teleglas_cli.up.first_candle import first_candle
 from teleglas_cli.up.live import Flow, welcome
 from teleglas_cli.up.options import Options, Source
@@ -27,6 +26,7 @@ __all__ = ["up"]
 
 TICK_S = 1.0
 QUIET_TICKS = 5
+CATCH_UP_TICKS = 60
 
 
 @click.command()
@@ -98,12 +98,13 @@ class _Run:
             await _unless(stopped, product.start())
             if not stopped.is_set():
                 await self._watch(product, stopped)
-        except (ProcessError, OSError) as error:
-            self.summary.errors.append(str(error))
-            self.progress.step(f"could not start: {error}")
-        self.progress.step("draining ...")
-        await product.stop()
-        self.progress.step("stopped")
+        except Exception as error:  # noqa: BLE001  whatever it was, what runs is drained
+            self.summary.errors.append(f"{type(error).__name__}: {error}")
+            self.progress.step(f"failed: {error}")
+        finally:
+            self.progress.step("draining ...")
+            await product.stop()
+            self.progress.step("stopped")
         self.summary.errors += product.errors
         if self.options.summary is not None:
             self.summary.write(self.options.summary)
@@ -123,14 +124,25 @@ class _Run:
             if self._over():
                 break
             if self._ends_with_capture and await capture_drained(product.venues):
-                quiet = 0 if flow.moved else quiet + 1
+                done = not flow.moved and await product.lag() == 0
+                quiet = quiet + 1 if done else 0
         candle.cancel()
         self.summary.peak_rss_mb = round(self.usage.peak_total_mb, 1)
         self.summary.peak_rss_mb_by_process = dict(self.usage.rounded())
         if self.options.summary is not None:
             self.progress.step("counting what the topics hold ...")
             await product.stop_part("ingest")
+            await self._caught_up(product, flow)
             await summarise(product.bus, self.summary)
+
+    async def _caught_up(self, product: Product, flow: Flow) -> None:
+        """Let market-data handle what ingest wrote last, for a bounded time."""
+        for _ in range(CATCH_UP_TICKS):
+            await flow.line()
+            if not flow.moved and await product.lag() == 0:
+                return
+            await asyncio.sleep(TICK_S)
+        self.summary.errors.append("market-data had not caught up when the topics were counted")
 
     @property
     def _ends_with_capture(self) -> bool:

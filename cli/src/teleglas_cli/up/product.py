@@ -17,7 +17,7 @@ from teleglas_cli.stack.local import LocalStack
 from teleglas_cli.stack.process import ManagedProcess, ProcessError, ProcessReport, Supervisor
 from teleglas_cli.up.ingest_plan import LIVE_MARKET, ingest_environment
 from teleglas_cli.up.options import Options, Source
-from teleglas_cli.up.services import Layout, environment, plan, service_process
+from teleglas_cli.up.services import Layout, environment, lag, plan, service_process
 from teleglas_cli.up.venues import VenueUrls, source_process, venue_urls
 from teleglas_common.bus.ports import Bus
 from teleglas_common.kafka import create_bus
@@ -149,6 +149,10 @@ class Product:
         self._say(text)
         if report.event != "restarted":
             self.errors.append(text)
+
+    async def lag(self) -> int | None:
+        """Records that market-data has still to handle; None when it does not say."""
+        return await lag(self.layout.http["market-data"])
 
     async def stop(self) -> None:
         """Drain: first what brings data in, then what works on it, then what it stands on."""

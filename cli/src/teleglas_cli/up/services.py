@@ -14,9 +14,10 @@ from teleglas_cli.stack.local import StackAddresses
 from teleglas_cli.stack.ports import LOOPBACK, free_ports, is_free
 from teleglas_cli.stack.process import ManagedProcess
 
-__all__ = ["Layout", "environment", "plan", "service_process"]
+__all__ = ["Layout", "environment", "lag", "plan", "service_process"]
 
 PROBE_TIMEOUT_S = 1.0
+LAG_METRIC = "teleglas_bus_lag_records{"
 READY_TIMEOUT_S = 60.0
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -104,3 +105,18 @@ async def answers(url: str) -> bool:
             return response.status == 200
     except (OSError, TimeoutError, aiohttp.ClientError):
         return False
+
+
+async def lag(url: str) -> int | None:
+    """Records between what a service has handled and the ends of its topics; None if unknown."""
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{url}/metrics") as response,
+        ):
+            lines = (await response.text()).splitlines()
+    except (OSError, TimeoutError, aiohttp.ClientError):
+        return None
+    values = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(LAG_METRIC)]
+    return round(sum(values)) if values else None
