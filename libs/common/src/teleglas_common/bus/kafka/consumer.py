@@ -62,6 +62,9 @@ class KafkaGroupConsumer:
         self._broken: str | None = None
         self._moving_since_s = 0.0
         self._refused_since_s: float | None = None
+        # A join is answered when the last member has joined or lost its session: a request that
+        # gave up before would only start it again.
+        self._patience_s = max(settings.request_timeout_s, settings.session_timeout_s + _MARGIN_S)
         self._guard = StallGuard(admin, topics, settings.stall_after_s, self._open_positions)
 
     async def start(self, listener: Rebalance) -> None:
@@ -115,7 +118,7 @@ class KafkaGroupConsumer:
             raise CommitRefusedError(f"expected owned partitions, has not {foreign}")
         named = {KafkaPartition(*partition): offset for partition, offset in offsets.items()}
         try:
-            await asyncio.wait_for(self._client.commit(named), self._settings.request_timeout_s)
+            await asyncio.wait_for(self._client.commit(named), self._patience_s + 1)
         except (CommitFailedError, IllegalStateError) as error:
             if self._refused_since_s is None:
                 self._refused_since_s = asyncio.get_running_loop().time()
@@ -243,10 +246,7 @@ class KafkaGroupConsumer:
     async def _connect(self) -> None:
         settings = self._settings
         options = settings.client_options()
-        # A join is answered when the last member has joined or lost its session: a request that
-        # gave up before would only start it again.
-        patience_s = max(settings.request_timeout_s, settings.session_timeout_s + _MARGIN_S)
-        options["request_timeout_ms"] = int(patience_s * 1000)
+        options["request_timeout_ms"] = int(self._patience_s * 1000)
         client = AIOKafkaConsumer(
             group_id=self._group,
             enable_auto_commit=False,
