@@ -59,6 +59,9 @@ class Pipe:
 
 
 class NoPulse:
+    def is_over(self, now_s: float) -> bool:  # noqa: ARG002
+        return False
+
     def beat(self, now_s: float) -> None: ...
 
 

@@ -40,6 +40,7 @@ class Code(Enum):
     RATE_LIMITED = Kind(429, "Too many requests")
     SUBSCRIPTION_LIMIT = Kind(429, "Too many subscriptions on one connection")
     CONNECTION_LIMIT = Kind(429, "Too many connections")
+    PING_TIMEOUT = Kind(408, "The client answered no ping")
     SLOW_READER = Kind(429, "The client reads more slowly than the stream writes")
     UPSTREAM_UNAVAILABLE = Kind(503, "A service behind the gateway does not answer")
     UPSTREAM_TIMEOUT = Kind(504, "A service behind the gateway took too long")

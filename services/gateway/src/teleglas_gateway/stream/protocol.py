@@ -8,6 +8,8 @@ all clients. Compression is off: it would have to be done again for every client
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamProtocol", "stream_protocol"]
 
-WRITE_HIGH_BYTES = 128 * 1024
-WRITE_LOW_BYTES = 32 * 1024
+KERNEL_BYTES = 128 * 1024
+"""What the kernel may hold for a client (Linux doubles it); left alone it takes 4 MB of each."""
+WRITE_HIGH_BYTES = 64 * 1024
+WRITE_LOW_BYTES = 16 * 1024
 
 
 class StreamProtocol(asyncio.Protocol):
@@ -44,7 +48,7 @@ class StreamProtocol(asyncio.Protocol):
         self._parser = ServerProtocol(max_size=server.settings.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._pulse = Pulse(server.settings, time.monotonic(), self._ping, self._abort)
+        self._pulse = Pulse(server.settings, time.monotonic(), self._ping)
         self._fragments: list[bytes] = []
         self._deadline: asyncio.TimerHandle | None = None
         self._reading = True
@@ -52,6 +56,9 @@ class StreamProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's
         self._transport = stream = cast(asyncio.Transport, transport)
+        plug = transport.get_extra_info("socket")
+        if plug is not None:
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         stream.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
         if self._connections is not None:
             self._connections.add(self)
@@ -200,6 +207,7 @@ class StreamProtocol(asyncio.Protocol):
 
 def stream_protocol(server: StreamServer) -> type[asyncio.Protocol]:
     """The class that uvicorn makes one of for each upgraded connection."""
+    logging.getLogger("websockets.server").setLevel(logging.WARNING)
 
     class Bound(StreamProtocol):
         def __init__(

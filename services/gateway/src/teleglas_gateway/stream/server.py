@@ -129,8 +129,19 @@ class StreamServer:
                 problem = Problem(Code.AUTH_DEADLINE, f"expected auth within {deadline_s:g} s")
                 session.end(CloseCode.AUTH_DEADLINE, problem)
                 continue
+            if pulse.is_over(now_s):
+                session.end(*self._silent(session))
+                continue
             session.heartbeat(now_ns)
             pulse.beat(now_s)
+
+    def _silent(self, session: Session) -> tuple[int, Problem]:
+        """A client that has said nothing: it does not read, or it is gone."""
+        silent = f"nothing was heard for {self.settings.drop_after_s:g} s"
+        if session.outbox.writable:
+            return CloseCode.PING_TIMEOUT, Problem(Code.PING_TIMEOUT, silent)
+        problem = Problem(Code.SLOW_READER, f"{silent}, and what was sent was not read")
+        return CloseCode.SLOW_READER, problem
 
     def say_goodbye(self) -> None:
         """Tell every client that this pod stops, where to resume and when to come back."""
@@ -162,30 +173,29 @@ class StreamServer:
 
 
 class Pulse:
-    """Pings one client and drops it when it has said nothing for too long."""
+    """Pings one client and knows when it has said nothing for too long."""
 
-    __slots__ = ("_abort", "_drop_after_s", "_heard_s", "_ping", "_ping_s", "_pinged_s")
+    __slots__ = ("_drop_after_s", "_heard_s", "_ping", "_ping_s", "_pinged_s")
 
     def __init__(
         self,
         settings: StreamSettings,
         now_s: float,
         ping: Callable[[], None],
-        abort: Callable[[], None],
     ) -> None:
         self._ping_s = settings.ping_s
         self._drop_after_s = settings.drop_after_s
         self._ping = ping
-        self._abort = abort
         self._heard_s = now_s
         self._pinged_s = now_s
 
     def heard(self, now_s: float) -> None:
         self._heard_s = now_s
 
+    def is_over(self, now_s: float) -> bool:
+        return now_s - self._heard_s > self._drop_after_s
+
     def beat(self, now_s: float) -> None:
-        if now_s - self._heard_s > self._drop_after_s:
-            self._abort()
-        elif now_s - self._pinged_s >= self._ping_s:
+        if now_s - self._pinged_s >= self._ping_s:
             self._pinged_s = now_s
             self._ping()
