@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+import asyncpg
 import pytest
 
 from teleglas_cli.up.product import Product
+from teleglas_common.bus.ports import BusError
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from tests.support.product import connected, held, rest, running_product, settled
@@ -47,6 +49,15 @@ async def works(product: Product) -> None:
         await eventually(lambda: client.taken > 5, timeout_s=RESUME_S)
 
 
+async def assert_answers(product: Product) -> None:
+    """Kafka and the database take calls."""
+    try:
+        await held(product, topics.MARKET_TRADES_V1)
+        await stored(product)
+    except (BusError, OSError, asyncpg.PostgresError) as error:
+        raise AssertionError(f"expected the servers to answer: {error}") from error
+
+
 async def restart(product: Product, name: str, *, gently: bool) -> float:
     """End a server, let its supervisor start it, and wait until all works; seconds since back."""
     server = next(one for one in product.stack.servers if one.name == name)
@@ -62,6 +73,7 @@ async def restart(product: Product, name: str, *, gently: bool) -> float:
         assert server.process is not None
         assert server.process.running
         assert server.process.pid != before
+        await assert_answers(product)
 
     await eventually(assert_back, timeout_s=60, every_s=0.1)
     began = time.monotonic()
