@@ -18,12 +18,12 @@ from teleglas_ingest.adapters.tail import read_instruments, read_tails
 from teleglas_ingest.domain.backoff import Backoff
 from teleglas_ingest.domain.instrument import Instrument, Market
 from teleglas_ingest.domain.numbers import RefusedError
-from teleglas_ingest.pipeline.feed import Tail
 from teleglas_ingest.pipeline.meters import Meters
 from teleglas_ingest.pipeline.outbox import InstrumentOut, Outbox
 from teleglas_ingest.pipeline.pace import Pace
 from teleglas_ingest.pipeline.plan import shard_of
 from teleglas_ingest.pipeline.shard import Shard, ShardPolicy
+from teleglas_ingest.pipeline.tail import Tail
 from teleglas_ingest.ports import Dialer, Lease, RestError, Venue
 
 __all__ = ["Duties", "ShardTenure", "Standby", "begin_tenure", "stand_by"]

@@ -185,7 +185,7 @@ def test_quick_quotes_are_conflated_to_the_last_of_a_window() -> None:
 def test_a_new_process_names_what_it_cannot_know() -> None:
     """Books resync and liquidations are lost from where the last process stopped."""
     feed, outbox, asked = feed_of(Tail(7, 70 * MS))
-    feed.restarted(70 * MS)
+    feed.restarted(Tail(7, 70 * MS))
     for channel in Channel:
         feed.connected(channel, 0, GapCause.RESTART)
     assert asked.calls == ["catch_up", "resync"]

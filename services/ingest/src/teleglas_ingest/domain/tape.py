@@ -78,6 +78,12 @@ class TradeTape:
         self.holes.append(hole)
         return hole
 
+    def forget(self, upto: int) -> None:
+        """Miss no ids up to `upto` any more: another tape has followed them."""
+        for hole in self.holes:
+            hole.missing = [(max(a, upto + 1), b) for a, b in hole.missing if b > upto]
+        self.holes = [hole for hole in self.holes if hole.missing]
+
     def close(self, hole: Hole) -> None:
         """Stop waiting for what is still missing of a hole."""
         self.holes = [other for other in self.holes if other is not hole]

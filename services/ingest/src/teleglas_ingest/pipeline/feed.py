@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
-
-from msgspec import Struct
 
 from teleglas_ingest.domain.batcher import TradeBatcher
 from teleglas_ingest.domain.book import BookBreak, BookSync, BookUpdate, SyncState
@@ -31,24 +30,11 @@ from teleglas_ingest.pipeline.outbox import (
     TickerOut,
     TradesOut,
 )
+from teleglas_ingest.pipeline.policy import FeedPolicy
+from teleglas_ingest.pipeline.quotes import Quotes
+from teleglas_ingest.pipeline.tail import LeftGap, Tail
 
 __all__ = ["FeedPolicy", "MarketFeed", "Repairs", "Tail"]
-
-
-class Tail(Struct, frozen=True):
-    """What the topics already hold of an instrument: where its writer stopped."""
-
-    trade_sequence: int | None = None
-    ts_event: int = 0
-
-
-class FeedPolicy(Struct, frozen=True, kw_only=True):
-    max_batch_trades: int = 512
-    max_batch_age_ns: int = 20_000_000
-    snapshot_every_ns: int = 10_000_000_000
-    """By our clock and by event time, whichever is sooner."""
-    ticker_window_ns: int = 50_000_000
-    """Bid and ask that change faster than this are conflated: the last of a window is published."""
 
 
 class Repairs(Protocol):
@@ -93,7 +79,7 @@ class MarketFeed:
         self._batcher = TradeBatcher(
             max_trades=policy.max_batch_trades, max_age_ns=policy.max_batch_age_ns
         )
-        self._quote: Ticker | None = None
+        self._quotes = Quotes(policy.ticker_window_ns)
         self._had_book = False
         self._snapshot_ns = 0
         self._snapshot_event = 0
@@ -101,6 +87,7 @@ class MarketFeed:
         self._hole_cause = GapCause.SEQUENCE_BREAK
         self._hole_gaps: dict[int, Gap] = {}
         self._down: dict[Channel, Gap] = {}
+        self._left: dict[Channel, list[Gap]] = {}
         self._last_seen: dict[Channel, int] = {}
 
     # --- events ------------------------------------------------------------------------------
@@ -128,22 +115,19 @@ class MarketFeed:
 
     def on_ticker(self, ticker: Ticker, now_ns: int) -> None:  # noqa: ARG002
         self._recover(Channel.TICKERS, ticker.ts_event, GapResolution.RESYNCED)
-        if ticker.sequence is None:
-            self._outbox.put(TickerOut(ticker, self.sources[Channel.TICKERS]))
-            return
-        waiting = self._quote
-        if waiting is not None and self._window(waiting) != self._window(ticker):
-            self._outbox.put(TickerOut(waiting, self.sources[Channel.TICKERS]))
-        self._quote = ticker
+        self._put_ticker(ticker if ticker.sequence is None else self._quotes.add(ticker))
 
     def on_liquidation(self, liquidation: Liquidation, now_ns: int) -> None:  # noqa: ARG002
         self._last_seen[Channel.LIQUIDATIONS] = liquidation.ts_event
         self._outbox.put(LiquidationOut(liquidation, self.sources[Channel.LIQUIDATIONS]))
 
-    def restarted(self, ts_event: int) -> None:
-        """Another process wrote this instrument until `ts_event`: what it missed since is a gap.
-        Trades are asked for by REST; books resync; liquidations cannot be had.
+    def restarted(self, tail: Tail) -> None:
+        """Another process wrote this instrument until `tail`: what it missed since is a gap, and
+        what it left open is ours. Trades are asked for by REST; books resync; liquidations cannot
+        be had.
         """
+        ts_event = tail.ts_event
+        self._restore(tail.left)
         for channel in (Channel.BOOKS, Channel.LIQUIDATIONS):
             if channel in self.sources:
                 detail = "a new process took over"
@@ -160,8 +144,12 @@ class MarketFeed:
         self.book.rebase(book_epoch)
         self._had_book = False
         last = tail.trade_sequence
-        if last is None:
-            return
+        if last is not None:
+            self._adopt_trades(last, tail, first_held)
+        self._restore(tail.left)
+
+    def _adopt_trades(self, last: int, tail: Tail, first_held: Trade | None) -> None:
+        self.tape.forget(last)
         if self.tape.last is None:
             self.tape = TradeTape(last, tail.ts_event)
             self.connected(Channel.TRADES, 0, GapCause.RESTART)
@@ -263,9 +251,7 @@ class MarketFeed:
         due = self._batcher.due(now_ns)
         if due is not None:
             self._put_trades(due)
-        quote = self._quote
-        if quote is not None and ts_ingest - quote.ts_ingest >= self._policy.ticker_window_ns:
-            self._flush_quote()
+        self._put_ticker(self._quotes.due(ts_ingest))
         if now_ns - self._snapshot_ns >= self._policy.snapshot_every_ns:
             self._put_snapshot(now_ns, ts_ingest)
 
@@ -274,9 +260,45 @@ class MarketFeed:
         rest = self._batcher.take()
         if rest is not None:
             self._put_trades(rest)
-        self._flush_quote()
+        self._put_ticker(self._quotes.take())
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _restore(self, left: Sequence[LeftGap]) -> None:
+        """Take up the gaps that the last writer left open."""
+        for one in left:
+            channel = Channel(one.channel)
+            gap = self._gap(channel, GapCause(one.cause), "", one.ts_from, "")
+            gap.id, gap.ts_to = one.id, one.ts_to
+            gap.first_missing, gap.last_missing = one.first_missing, one.last_missing
+            if channel is Channel.TRADES:
+                self._restore_trades(gap, one.missing)
+            else:
+                self._left.setdefault(channel, []).append(gap)
+
+    def _restore_trades(self, gap: Gap, missing: Sequence[tuple[int, int]]) -> None:
+        last, first = self.tape.last, gap.first_missing
+        if last is not None and first == last + 1:
+            # The catch-up that follows tells what became of it.
+            gap.ts_to = gap.last_missing = 0
+            self._down[Channel.TRADES] = gap
+            return
+        if last is not None and gap.last_missing > last:
+            gap.last_missing = last
+        gap.recovered = max(0, gap.last_missing - first + 1)
+        gap.recovered -= sum(high - low + 1 for low, high in missing)
+        if not missing:
+            gap.resolution = GapResolution.BACKFILLED if last is not None else GapResolution.LOST
+            self._put_gap(gap)
+            return
+        hole = self.tape.open_before(first, gap.last_missing, gap.ts_from, gap.ts_to)
+        hole.missing, hole.recovered = list(missing), gap.recovered
+        self._follow(hole, gap)
+
+    def _close_left(self, channel: Channel, resolution: GapResolution, ts_event: int) -> None:
+        for gap in self._left.pop(channel, ()):
+            gap.resolution, gap.ts_to = resolution, ts_event
+            self._put_gap(gap)
 
     def _open_hole(self, hole: Hole) -> None:
         down = self._down.get(Channel.TRADES)
@@ -287,9 +309,12 @@ class MarketFeed:
         gap = self._gap(Channel.TRADES, cause, f"{hole.first}", hole.ts_from, "")
         gap.ts_to = hole.ts_to
         gap.first_missing, gap.last_missing = hole.first, hole.last
-        self._hole_gaps[hole.first] = gap
         self._meters.gap(self.market.venue, "trades", GapCause(gap.cause).name.lower())
         self._put_gap(gap)
+        self._follow(hole, gap)
+
+    def _follow(self, hole: Hole, gap: Gap) -> None:
+        self._hole_gaps[hole.first] = gap
         self._repairs.backfill(self, hole)
         given_up = self.tape.overflow()
         if given_up is not None:
@@ -328,6 +353,8 @@ class MarketFeed:
                 self._snapshot_ns, self._snapshot_event = now_ns, update.ts_event
         self._had_book = True
         latest = updates[-1]
+        if self._left and self.book.state is SyncState.LIVE:
+            self._close_left(Channel.BOOKS, GapResolution.RESYNCED, latest.ts_event)
         gap = self._book_gap
         if gap is not None and self.book.state is SyncState.LIVE:
             gap.resolution = GapResolution.RESYNCED
@@ -351,20 +378,15 @@ class MarketFeed:
         source = self.sources.get(Channel(gap.channel), "")
         self._outbox.put(GapOut(_copy(gap), source))
 
-    def _flush_quote(self) -> None:
-        quote, self._quote = self._quote, None
-        if quote is not None:
-            self._outbox.put(TickerOut(quote, self.sources[Channel.TICKERS]))
-
-    def _window(self, ticker: Ticker) -> int:
-        window_ns = self._policy.ticker_window_ns
-        if not window_ns:
-            return ticker.sequence or 0
-        return (ticker.ts_event or ticker.ts_ingest) // window_ns
+    def _put_ticker(self, ticker: Ticker | None) -> None:
+        if ticker is not None:
+            self._outbox.put(TickerOut(ticker, self.sources[Channel.TICKERS]))
 
     def _recover(self, channel: Channel, ts_event: int, resolution: GapResolution) -> None:
         if ts_event:
             self._last_seen[channel] = ts_event
+        if self._left:
+            self._close_left(channel, resolution, ts_event)
         gap = self._down.pop(channel, None) if self._down else None
         if gap is not None:
             gap.resolution = resolution

@@ -25,7 +25,7 @@ from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.domain.numbers import RefusedError
 from teleglas_ingest.domain.progress import SourceClock, VenueClock
 from teleglas_ingest.domain.silence import Silent
-from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed, Tail
+from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
 from teleglas_ingest.pipeline.link import Link, LinkTiming
 from teleglas_ingest.pipeline.marks import Marks
 from teleglas_ingest.pipeline.meters import Meters
@@ -34,6 +34,7 @@ from teleglas_ingest.pipeline.pace import Pace
 from teleglas_ingest.pipeline.plan import LinkPlan, plan_links
 from teleglas_ingest.pipeline.repair import RepairPolicy, RepairShop
 from teleglas_ingest.pipeline.session import MAX_DEAD_FRAME_BYTES, Session
+from teleglas_ingest.pipeline.tail import Tail
 from teleglas_ingest.ports import Dialer, Failure, RestError, Stream, Venue
 
 __all__ = ["Shard", "ShardPolicy"]
@@ -150,7 +151,7 @@ class Shard:
             self._marks.append(Marks(venue.name, plan.source, source, covered, outbox, partition))
         for key, feed in self.feeds.items():
             if key in tails:
-                feed.restarted(tails[key].ts_event)
+                feed.restarted(tails[key])
         outbox.on_pressure(self._press)
 
     async def run(self) -> None:
