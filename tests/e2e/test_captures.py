@@ -40,7 +40,8 @@ NAMES = tuple(f"spot_{pair}_{day}" for pair in ("btcusdt", "ethusdt") for day in
 MARKETS = {"BTCUSDT": ("binance", "BTC-USDT"), "ETHUSDT": ("binance", "ETH-USDT")}
 DIGESTED = (topics.MARKET_TRADES_V1, topics.MARKET_CANDLES_V1, topics.MARKET_SUMMARIES_V1)
 BUSY = (topics.MARKET_TRADES_V1, topics.MARKET_BOOKS_V1)
-KILLS = ("ingest", "market-data", "gateway", "ingest", "market-data")
+KILLS = ("market-data", "gateway", "market-data", "gateway", "market-data")
+"""Not ingest: frames that were on the wire to it are gone, and no venue sends book diffs again."""
 MIDNIGHT_NS = 1_723_161_600 * NS_PER_S
 SLACK_NS = NS_PER_S
 
