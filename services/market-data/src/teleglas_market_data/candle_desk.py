@@ -28,20 +28,27 @@ class CandleDesk:
 
     async def trade(self, batch: StoredTrades, *, contiguous: bool) -> list[StoredCandle]:
         """Keep the new trades of a batch and count them; return the candles that they revise."""
-        candles = self._of(batch)
+        market = (batch.venue, batch.instrument)
+        candles = self.books.get(market)
+        if candles is None:
+            candles = self.books[market] = InstrumentCandles(*market)
+        if candles.price_exponent != batch.price_exponent or (
+            candles.size_exponent != batch.size_exponent
+        ):
+            candles.refine(batch.price_exponent, batch.size_exponent)
         candles.contiguous = contiguous
         fresh, unsure = candles.admission.admit(batch.rows, contiguous=contiguous)
         if unsure:
             fresh = [*fresh, *await self._unknown(candles, unsure)]
-        if len(fresh) < len(batch.rows):
+        if fresh is not batch.rows:
             self.counts.duplicates(batch.venue, len(batch.rows) - len(fresh))
-        if not fresh:
-            return []
-        kept = batch if fresh is batch.rows else replace(batch, rows=fresh)
-        self.pending.trades.append(kept)
-        self.pending.touched.add((batch.venue, batch.instrument))
-        candles.fold(self._scaled(candles, batch, fresh))
-        return await self._settle(candles, ())
+            if not fresh:
+                return []
+            batch = batch._replace(rows=fresh)
+        self.pending.trades.append(batch)
+        self.pending.touched.add(market)
+        candles.fold(self._scaled(candles, batch))
+        return await self._settle(candles, ()) if candles.has_late else []
 
     def advance(self, market: Market, watermark: int) -> list[StoredCandle]:
         """Return the candles that are over once nothing up to `watermark` comes any more."""
@@ -75,27 +82,14 @@ class CandleDesk:
         candles.note_breaks(level, bar)
         return self._stored_one(candles, Closed(level, bar))
 
-    def _of(self, batch: StoredTrades) -> InstrumentCandles:
-        market = (batch.venue, batch.instrument)
-        candles = self.books.get(market)
-        if candles is None:
-            candles = self.books[market] = InstrumentCandles(*market)
-        if candles.price_exponent != batch.price_exponent or (
-            candles.size_exponent != batch.size_exponent
-        ):
-            candles.refine(batch.price_exponent, batch.size_exponent)
-        return candles
-
     @staticmethod
-    def _scaled(
-        candles: InstrumentCandles, batch: StoredTrades, rows: Sequence[TradeRow]
-    ) -> Sequence[TradeRow]:
+    def _scaled(candles: InstrumentCandles, batch: StoredTrades) -> Sequence[TradeRow]:
         """The rows in the candles' exponents, which are the finest seen so far."""
-        prices = 10 ** (batch.price_exponent - candles.price_exponent)
-        sizes = 10 ** (batch.size_exponent - candles.size_exponent)
-        if prices == sizes == 1:
-            return rows
-        return [(*r[:4], r[4] * prices, r[5] * sizes, *r[6:]) for r in rows]
+        prices = batch.price_exponent - candles.price_exponent
+        sizes = batch.size_exponent - candles.size_exponent
+        if prices == sizes == 0:
+            return batch.rows
+        return [(*r[:4], r[4] * 10**prices, r[5] * 10**sizes, *r[6:]) for r in batch.rows]
 
     async def _unknown(
         self, candles: InstrumentCandles, unsure: Sequence[TradeRow]
@@ -113,8 +107,6 @@ class CandleDesk:
     async def _settle(
         self, candles: InstrumentCandles, lost: Sequence[tuple[LostSpan, int]]
     ) -> list[StoredCandle]:
-        if not candles.has_late and not lost:
-            return []
         self.counts.late(candles.venue, len(candles.late))
         made = plan(candles, late_bound_ns=self.late_bound_ns, lost_changes=lost)
         self.counts.refused(candles.venue, made.refused)

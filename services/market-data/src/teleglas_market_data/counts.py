@@ -34,7 +34,8 @@ class Counts:
         self._registry.counter(name, INTERVALS[candle.level].name).inc()
 
     def duplicates(self, venue: str, count: int) -> None:
-        self._registry.counter("teleglas_market_duplicate_trades_total", venue).inc(count)
+        if count:
+            self._registry.counter("teleglas_market_duplicate_trades_total", venue).inc(count)
 
     def late(self, venue: str, count: int) -> None:
         if count:

@@ -11,10 +11,10 @@ from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas.market.v1.types_pb2 import CHANNEL_TRADES
 from teleglas_common.bus.ports import Incoming, PoisonError
-from teleglas_market_data.adapters.messages import ENUM_BITS, are_names, trade_rows
+from teleglas_common.bus.tracing import is_sampled
+from teleglas_market_data.adapters.messages import ENUM_BITS, are_names, stored_trades
 from teleglas_market_data.adapters.quotes import check_ticker, quote_of
 from teleglas_market_data.domain.candles import LostSpan
-from teleglas_market_data.ports import StoredTrades
 from teleglas_market_data.shard import MarketShard
 
 __all__ = [
@@ -35,17 +35,14 @@ async def on_trades(shard: MarketShard, incoming: Incoming[TradeBatch]) -> None:
     batch = incoming.message
     if not shard.admits(incoming.record.topic, batch.source, batch.writer_epoch):
         return
-    trades = StoredTrades(
-        batch.venue,
-        batch.instrument,
-        batch.price_exponent,
-        batch.size_exponent,
-        batch.contracts_exponent,
-        trade_rows(batch),
-    )
-    await shard.publish(await shard.candles.trade(trades, contiguous=batch.contiguous))
-    shard.traced.note((batch.venue, batch.instrument))
-    shard.tools.live.touched((batch.venue, batch.instrument))
+    trades = stored_trades(batch)
+    revised = await shard.candles.trade(trades, contiguous=batch.contiguous)
+    if revised:
+        await shard.publish(revised)
+    market = (trades.venue, trades.instrument)
+    if is_sampled(incoming.record):
+        shard.traced.note(market)
+    shard.tools.live.touched(market)
 
 
 async def on_trades_progress(shard: MarketShard, incoming: Incoming[Progress]) -> None:

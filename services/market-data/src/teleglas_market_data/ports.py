@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from teleglas_market_data.domain.bar import Bar
 from teleglas_market_data.domain.trades import TradeRow
@@ -45,8 +45,7 @@ class StoredCandle:
     components: tuple[tuple[str, str, int, bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTrades:
+class StoredTrades(NamedTuple):
     """Trades of one instrument that share their exponents."""
 
     venue: str

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from teleglas.market.v1.candle_pb2 import Candle, Component
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas_common.bus.ports import PoisonError
 from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.domain.trades import TradeRow
-from teleglas_market_data.ports import StoredCandle
+from teleglas_market_data.ports import StoredCandle, StoredTrades
 
-__all__ = ["ENUM_BITS", "are_names", "candle_id", "candle_key", "candle_message", "trade_rows"]
+__all__ = ["ENUM_BITS", "are_names", "candle_id", "candle_key", "candle_message", "stored_trades"]
 
 INT64_MAX = (1 << 63) - 1
 MAX_EXPONENT = 30
 MAX_SIZE = 10**16
 """Sizes above it could overflow a candle's volume; no market has such a trade."""
+MAX_HEADERS = 10_000
 ENUM_BITS = 15
 """Enumerations are stored in as many; protobuf lets 32 pass."""
+
+Header = tuple[str, str, int, int, int]
+"""Venue, instrument and the exponents of prices, sizes and contracts."""
+
+_possible_headers: set[Header] = set()
 
 
 def are_names(*texts: str) -> bool:
@@ -26,9 +30,17 @@ def are_names(*texts: str) -> bool:
     return all(texts) and "\0" not in "".join(texts)
 
 
-def trade_rows(batch: TradeBatch) -> Sequence[TradeRow]:
-    """Rows of a batch. Raises PoisonError when a value is impossible."""
-    _check_header(batch)
+def stored_trades(batch: TradeBatch) -> StoredTrades:
+    """The trades of a batch. Raises PoisonError when a value is impossible."""
+    header = (
+        batch.venue,
+        batch.instrument,
+        batch.price_exponent,
+        batch.size_exponent,
+        batch.contracts_exponent,
+    )
+    if header not in _possible_headers:
+        _check_header(header)
     rows: list[TradeRow] = [
         (
             t.id, t.sequence, t.kind, t.side, t.price, t.size, t.contracts, t.ts_event, t.ts_basis,
@@ -36,38 +48,42 @@ def trade_rows(batch: TradeBatch) -> Sequence[TradeRow]:
         )
         for t in batch.trades
     ]  # fmt: skip
-    for row in rows:
+    if not rows:
+        raise PoisonError("incomplete_batch", f"expected trades, were none ({header})")
+    for trade_id, sequence, kind, side, price, size, _, ts, basis, _, printed, _ in rows:
         if (
-            row[4] <= 0
-            or not 0 < row[5] <= MAX_SIZE
-            or row[7] <= 0
-            or row[1] > INT64_MAX
-            or (row[2] | row[3] | row[8] | row[10]) >> ENUM_BITS
-            or "\0" in row[0]
+            price <= 0
+            or not 0 < size <= MAX_SIZE
+            or ts <= 0
+            or sequence > INT64_MAX
+            or (kind | side | basis | printed) >> ENUM_BITS
+            or "\0" in trade_id
         ):
             raise PoisonError(
                 "impossible_trade",
                 f"expected price and ts_event above 0, a size above 0 and up to {MAX_SIZE}, a"
-                f" sequence of 63 bits, known enumerations and an id without NUL, was {row}"
-                f" ({batch.venue} {batch.instrument})",
+                " sequence of 63 bits, known enumerations and an id without NUL, was trade"
+                f" {trade_id!r}: {price}, {ts}, {size}, {sequence} ({header})",
             )
-    return rows
+    return StoredTrades(*header, rows)
 
 
-def _check_header(batch: TradeBatch) -> None:
-    if not are_names(batch.venue, batch.instrument) or not batch.trades:
+def _check_header(header: Header) -> None:
+    venue, instrument, *exponents = header
+    if not are_names(venue, instrument):
         raise PoisonError(
             "incomplete_batch",
-            f"expected a venue, an instrument and trades, were {batch.venue!r},"
-            f" {batch.instrument!r} and {len(batch.trades)}",
+            f"expected a venue and an instrument, were {venue!r} and {instrument!r}",
         )
-    for exponent in (batch.price_exponent, batch.size_exponent, batch.contracts_exponent):
+    for exponent in exponents:
         if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
             raise PoisonError(
                 "impossible_exponent",
                 f"expected an exponent within ±{MAX_EXPONENT}, was {exponent}"
-                f" ({batch.venue} {batch.instrument})",
+                f" ({venue} {instrument})",
             )
+    if len(_possible_headers) < MAX_HEADERS:
+        _possible_headers.add(header)
 
 
 def candle_key(candle: StoredCandle) -> str:

@@ -73,50 +73,60 @@ class InstrumentCandles:
 
     def fold(self, rows: Sequence[TradeRow]) -> None:
         """Count trades, each let in only once, into their seconds; put late ones aside."""
-        seconds = self.levels[0].bars
-        frontier = self.levels[0].frontier
-        bar: Bar | None = None
+        run: list[TradeRow] = []
         begin = end = 0
         for row in rows:
-            _, sequence, _, side, price, size, _, ts, _, ts_ingest, printed, _ = row
-            if printed != MARKET:
+            if row[10] != MARKET:
                 continue
-            if bar is None or not begin <= ts < end:
+            ts = row[7]
+            if not begin <= ts < end:
+                if run:
+                    self._count(begin, run)
+                    run = []
                 begin = ts - ts % SECOND_NS
                 end = begin + SECOND_NS
-                if begin < frontier:
-                    bar = None
-                    self.late.append(row)
-                    continue
-                bar = seconds.get(begin)
-                if bar is None:
-                    seconds[begin] = bar = _begun(begin, row)
-                    continue
+            run.append(row)
+        if run:
+            self._count(begin, run)
+
+    def _count(self, begin: int, rows: list[TradeRow]) -> None:
+        """Count trades of one second. Works on locals: this is the hottest loop of the service."""
+        level = self.levels[0]
+        if begin < level.frontier:
+            self.late += rows
+            return
+        bar = level.bars.get(begin)
+        if bar is None:
+            bar = level.bars[begin] = _begun(begin, rows[0])
+        high, low, ts_ingest = bar.high, bar.low, bar.ts_ingest
+        first, last = bar.first, bar.last
+        first_ts, last_ts = first[0], last[0]
+        volume = quotes = bought = bought_quotes = 0
+        for _, sequence, _, side, price, size, _, ts, _, received, _, _ in rows:
             quote = price * size
-            bar.trades += 1
-            bar.volume += size
-            bar.quote += quote
+            volume += size
+            quotes += quote
             if side == BUY:
-                bar.buy_volume += size
-                bar.buy_quote += quote
-            if price > bar.high:
-                bar.high = price
-            elif price < bar.low:
-                bar.low = price
-            if ts >= bar.last_ts and (ts, sequence, price) > (
-                bar.last_ts,
-                bar.last_sequence,
-                bar.close,
-            ):
-                bar.last_ts, bar.last_sequence, bar.close = ts, sequence, price
-            elif ts <= bar.first_ts and (ts, sequence, price) < (
-                bar.first_ts,
-                bar.first_sequence,
-                bar.open,
-            ):
-                bar.first_ts, bar.first_sequence, bar.open = ts, sequence, price
-            if ts_ingest > bar.ts_ingest:
-                bar.ts_ingest = ts_ingest
+                bought += size
+                bought_quotes += quote
+            if price > high:
+                high = price
+            elif price < low:
+                low = price
+            if ts >= last_ts and (ts, sequence, price) > last:
+                last, last_ts = (ts, sequence, price), ts
+            elif ts <= first_ts and (ts, sequence, price) < first:
+                first, first_ts = (ts, sequence, price), ts
+            if received > ts_ingest:
+                ts_ingest = received
+        bar.high, bar.low, bar.ts_ingest = high, low, ts_ingest
+        bar.first_ts, bar.first_sequence, bar.open = first
+        bar.last_ts, bar.last_sequence, bar.close = last
+        bar.trades += len(rows)
+        bar.volume += volume
+        bar.quote += quotes
+        bar.buy_volume += bought
+        bar.buy_quote += bought_quotes
 
     def advance(self, watermark: int) -> list[Closed]:
         """Close every interval that ends at or before `watermark`, shortest and oldest first.
@@ -238,10 +248,8 @@ class InstrumentCandles:
 
 
 def _begun(begin: int, row: TradeRow) -> Bar:
-    _, sequence, _, side, price, size, _, ts, _, ts_ingest, _, _ = row
-    quote = price * size
-    bought, bought_quote = (size, quote) if side == BUY else (0, 0)
-    return Bar(
-        begin, ts, sequence, price, price, price, ts, sequence, price,
-        size, quote, bought, bought_quote, 1, 0, 0, ts_ingest,
-    )  # fmt: skip
+    """A bar that stands at its first trade, which is still to be counted."""
+    bar = flat(begin, row[4])
+    bar.first_ts = bar.last_ts = row[7]
+    bar.first_sequence = bar.last_sequence = row[1]
+    return bar
