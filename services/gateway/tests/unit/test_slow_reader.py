@@ -73,7 +73,7 @@ async def test_a_slow_book_reader_gets_a_notice_and_a_fresh_snapshot(edge_with):
         levels = [(price, price) for price in range(1, 400)]
         await publish(edge.bus, MARKET_BOOKS_V1, book_snapshot(1, levels, [(9000, 1)]))
         (subject,) = edge.streams.hub.wanted("books")
-        (outbox,) = next(iter(subject.listeners.values()))
+        (outbox,) = next(iter(subject.audiences.values()))
         number = 1
         while outbox.writable:
             for _ in range(50):
@@ -96,7 +96,7 @@ async def _read_until(raw: socket.socket, *wanted: bytes) -> None:
 
 def _listeners(edge) -> int:
     return sum(
-        len(outboxes)
+        len(audience)
         for subject in edge.streams.hub.wanted("trades")
-        for outboxes in subject.listeners.values()
+        for audience in subject.audiences.values()
     )

@@ -107,6 +107,11 @@ class Hub:
             if subject.channel.name == channel and subject.is_wanted:
                 yield subject
 
+    def rest(self) -> None:
+        """Forget which subjects were active: a period of heartbeats is over."""
+        for subject in self._subjects.values():
+            subject.is_active = False
+
     async def start(self) -> None:
         """Read back each channel's lookback up to now, so that `prev_seq` is known."""
         topics = list(self._channels)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from teleglas_gateway.channels.base import Policy
 from teleglas_gateway.domain.positions import SubjectKey
 
-__all__ = ["Outbox", "OutboxEvents", "OutboxLimits", "Run", "Skip", "WriteTransport"]
+__all__ = ["Audience", "Outbox", "OutboxEvents", "OutboxLimits", "Run", "Skip", "WriteTransport"]
 
 
 class WriteTransport(Protocol):
@@ -56,6 +56,55 @@ class OutboxEvents(Protocol):
         """More waits than may: close. Of each subject here, the last seq that was written."""
 
 
+class Audience:
+    """Who hears the same bytes. Those whose socket takes them are kept as their bare `write`, apart
+    from those that wait: a message for a thousand sockets then touches no object of ours for each.
+    """
+
+    __slots__ = ("_waiting", "_writes")
+
+    def __init__(self) -> None:
+        self._writes: dict[Outbox, Callable[[bytes], object]] = {}
+        self._waiting: dict[Outbox, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._writes) + len(self._waiting)
+
+    def __iter__(self) -> Iterator[Outbox]:
+        yield from self._writes
+        yield from self._waiting
+
+    def add(self, outbox: Outbox) -> None:
+        outbox.audiences[self] = None
+        if outbox.writable:
+            self._writes[outbox] = outbox.write
+        else:
+            self._waiting[outbox] = None
+
+    def remove(self, outbox: Outbox) -> None:
+        outbox.audiences.pop(self, None)
+        self._writes.pop(outbox, None)
+        self._waiting.pop(outbox, None)
+
+    def part(self, outbox: Outbox) -> None:
+        self._writes.pop(outbox, None)
+        self._waiting[outbox] = None
+
+    def rejoin(self, outbox: Outbox) -> None:
+        self._waiting.pop(outbox, None)
+        self._writes[outbox] = outbox.write
+
+    def write(self, frames: bytes, run: Run | None) -> None:
+        """Write to all; for those that wait keep it, unless it may be lost (no `run`)."""
+        # copies: a socket that fills up moves over, one that overflows leaves
+        writes = list(self._writes.values())
+        if run is not None:
+            for outbox in list(self._waiting):
+                outbox.hold(frames, run)
+        for write in writes:
+            write(frames)
+
+
 class Outbox:
     """Writes through while the transport takes it; behind a full socket lossless messages wait and
     states conflate. It never sleeps and never grows beyond its bound.
@@ -63,7 +112,7 @@ class Outbox:
 
     __slots__ = (
         *("_backlog", "_backlog_bytes", "_events", "_limits", "_skipped", "_waiters", "_warned"),
-        *("closed", "idle", "writable", "write"),
+        *("audiences", "closed", "idle", "writable", "write"),
     )
 
     def __init__(
@@ -77,6 +126,7 @@ class Outbox:
         self._skipped: dict[SubjectKey, Skip] = {}
         self._waiters: list[asyncio.Future[None]] = []
         self._warned = False
+        self.audiences: dict[Audience, None] = {}
         self.writable = True
         self.closed = False
         self.idle = True
@@ -108,7 +158,10 @@ class Outbox:
             self.idle = False
 
     def pause(self) -> None:
+        """The socket is full."""
         self.writable = False
+        for audience in self.audiences:
+            audience.part(self)
 
     def resume(self) -> None:
         """The transport takes bytes again: what waited goes first, in order."""
@@ -125,6 +178,8 @@ class Outbox:
         if not self.writable:
             return
         self._warned = False
+        for audience in self.audiences:
+            audience.rejoin(self)
         skipped, self._skipped = self._skipped, {}
         self._events.caught_up(skipped)
         if self.writable:

@@ -134,6 +134,7 @@ class StreamServer:
                 continue
             session.heartbeat(now_ns)
             pulse.beat(now_s)
+        self._context.hub.rest()
 
     def _silent(self, session: Session) -> tuple[int, Problem]:
         """A client that has said nothing: it does not read, or it is gone."""

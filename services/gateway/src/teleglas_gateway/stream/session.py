@@ -86,7 +86,8 @@ class Session:
 
     def heartbeat(self, now_ns: int) -> None:
         """One a second while nothing else goes out, counted so that a lost one shows."""
-        if self.outbox.idle and self.grant is not None:
+        is_idle = self.outbox.idle and not self.subscriptions.is_active
+        if is_idle and self.grant is not None:
             self._heartbeats += 1
             beat = {"type": "heartbeat", "counter": self._heartbeats, "timestamp": iso_ms(now_ns)}
             self.outbox.push_fleeting(control_frame(beat))

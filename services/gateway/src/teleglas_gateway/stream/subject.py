@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from teleglas_gateway.channels.base import Channel, Policy
 from teleglas_gateway.domain.positions import SubjectKey
-from teleglas_gateway.stream.outbox import Outbox, Run
+from teleglas_gateway.stream.outbox import Audience, Outbox, Run
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.wire import Wire
 
@@ -21,8 +21,8 @@ class Subject:
     """Holds the newest messages for snapshots and hands each live one to its listeners."""
 
     __slots__ = (
-        *("_pending", "_snapshots", "channel", "groups"),
-        *("key", "listeners", "log", "recent"),
+        *("_pending", "_snapshots", "audiences", "channel"),
+        *("groups", "is_active", "key", "log", "recent"),
     )
 
     def __init__(self, channel: Channel, key: SubjectKey, log: PartitionLog) -> None:
@@ -30,7 +30,8 @@ class Subject:
         self.key = key
         self.log = log
         self.recent: deque[Event] = deque(maxlen=channel.snapshot_messages or 1)
-        self.listeners: dict[Wire, dict[Outbox, None]] = {}
+        self.audiences: dict[Wire, Audience] = {}
+        self.is_active = False
         self.groups: dict[ConflateGroup, None] = {}
         self._pending: list[Event] = []
         self._snapshots: dict[str, tuple[int | None, bytes]] = {}
@@ -41,7 +42,7 @@ class Subject:
 
     @property
     def is_wanted(self) -> bool:
-        return bool(self.listeners or self.groups)
+        return bool(self.audiences or self.groups)
 
     def take(self, event: Event) -> bool:
         """Keep a message for snapshots and, if somebody wants it, for the next `flush`."""
@@ -55,41 +56,37 @@ class Subject:
     def flush(self) -> tuple[list[Event], int]:
         """Write what was taken to everyone, as one piece each; return it and the deliveries."""
         events, self._pending = self._pending, []
+        self.is_active = True
         for group in self.groups:
             group.mark(self)
         deliveries = 0
         run = Run(self.channel.policy, self.key, events[0].chain_prev, events[-1].seq)
-        for wire, outboxes in list(self.listeners.items()):
+        for wire, audience in list(self.audiences.items()):
             frames = [frame for event in events if (frame := event.frame(wire)) is not None]
             if frames:
-                piece = frames[0] if len(frames) == 1 else b"".join(frames)
-                # a copy: an outbox that overflows leaves while we walk
-                for outbox in list(outboxes):
-                    # `outbox.push` without its call: this runs for each client of each message
-                    if outbox.writable:
-                        outbox.idle = False
-                        outbox.write(piece)
-                    else:
-                        outbox.hold(piece, run)
-                deliveries += len(frames) * len(outboxes)
+                deliveries += len(frames) * len(audience)
+                audience.write(frames[0] if len(frames) == 1 else b"".join(frames), run)
         return events, deliveries
 
     def deliver_fleeting(self, event: Event) -> None:
-        for wire, outboxes in self.listeners.items():
+        """Write a message that need not arrive."""
+        for wire, audience in list(self.audiences.items()):
             frame = event.frame(wire)
             if frame is not None:
-                for outbox in list(outboxes):
-                    outbox.push_fleeting(frame)
+                audience.write(frame, None)
 
     def attach(self, wire: Wire, outbox: Outbox) -> None:
-        self.listeners.setdefault(wire, {})[outbox] = None
+        audience = self.audiences.get(wire)
+        if audience is None:
+            audience = self.audiences[wire] = Audience()
+        audience.add(outbox)
 
     def detach(self, wire: Wire, outbox: Outbox) -> None:
-        outboxes = self.listeners.get(wire)
-        if outboxes is not None:
-            outboxes.pop(outbox, None)
-            if not outboxes:
-                del self.listeners[wire]
+        audience = self.audiences.get(wire)
+        if audience is not None:
+            audience.remove(outbox)
+            if not audience:
+                del self.audiences[wire]
 
     def snapshot(self, wire: Wire, now_ns: int) -> bytes:
         """The finished snapshot frame, encoded once a format and seq."""

@@ -60,6 +60,11 @@ class Subscriptions:
     def is_open(self) -> bool:
         return not self._outbox.closed
 
+    @property
+    def is_active(self) -> bool:
+        """Something was written since `Hub.rest`."""
+        return any(held.live and held.subject.is_active for held in self._held.values())
+
     async def subscribe(self, params: Subscribe, req_id: RequestId) -> None:
         expansion = expand(params, self._context.catalogue)
         if params.conflate_ms is not None and expansion.channel.policy is not Policy.LATEST:
