@@ -229,3 +229,33 @@ def test_a_mark_goes_out_behind_the_trades_that_it_covers() -> None:
     marks.retire()
     last = [item for item in outbox.take_now(10) if isinstance(item, ProgressOut)]
     assert [(mark.ts_event, mark.retired) for mark in last] == [(3 * MS, False), (3 * MS, True)]
+
+
+def held(feed: MarketFeed) -> int | None:
+    return feed.held_at
+
+
+def test_a_break_holds_the_marks_until_the_venue_told_what_it_hid() -> None:
+    """From the break on, not from the new subscription; and through a second break."""
+    feed, _, asked = feed_of()
+    feed.on_trade(trade(1), 0)
+    assert held(feed) is None
+    feed.disconnected(Channel.TRADES, 0, GapCause.DISCONNECT, "gone")
+    assert held(feed) == 1 * MS
+    feed.connected(Channel.TRADES, 0, GapCause.DISCONNECT)
+    feed.disconnected(Channel.TRADES, 0, GapCause.DISCONNECT, "gone again")
+    feed.caught_up(None)
+    assert held(feed) == 1 * MS
+    feed.connected(Channel.TRADES, 0, GapCause.DISCONNECT)
+    assert asked.calls == ["catch_up", "catch_up"]
+    feed.caught_up(None)
+    assert held(feed) is None
+
+
+def test_a_new_process_holds_its_marks_from_the_start() -> None:
+    """Before its connections stand it knows nothing of what was traded since the tail."""
+    feed, _, _ = feed_of(Tail(7, 70 * MS))
+    assert held(feed) == 70 * MS
+    feed.connected(Channel.TRADES, 0, GapCause.RESTART)
+    feed.caught_up(None)
+    assert held(feed) is None

@@ -20,7 +20,9 @@ from teleglas_ingest.domain.events import (
     Trade,
 )
 from teleglas_ingest.domain.instrument import Market
+from teleglas_ingest.domain.standing import Standing
 from teleglas_ingest.domain.tape import Hole, Seen, TradeTape
+from teleglas_ingest.pipeline.gaps import copy_of, new_gap, taken_up
 from teleglas_ingest.pipeline.meters import Meters
 from teleglas_ingest.pipeline.outbox import (
     BookOut,
@@ -70,8 +72,8 @@ class MarketFeed:
         self.tape = TradeTape(tail.trade_sequence, tail.ts_event)
         self.book = BookSync(rule, first_epoch=first_book_epoch, in_band=in_band)
         self.sources: dict[Channel, str] = {}
-        self.catching_up = False
         self.resyncing = False
+        self._standing = Standing(tail.trade_sequence)
         self._outbox = outbox
         self._repairs = repairs
         self._meters = meters
@@ -171,9 +173,8 @@ class MarketFeed:
     def connected(self, channel: Channel, ts_event: int, cause: GapCause) -> None:
         """The channel's subscription stands (again). `ts_event`: the venue's time or 0."""
         if channel is Channel.TRADES:
-            if self.tape.last is not None and not self.catching_up:
+            if self._standing.up(self.tape.last):
                 self._hole_cause = cause
-                self.catching_up = True
                 self._repairs.catch_up(self)
         elif channel is Channel.BOOKS:
             self.want_book()
@@ -187,6 +188,8 @@ class MarketFeed:
                 BookBreak(cause, self.book.ts_event or ts_event, 0, 0, 0, detail), repair=False
             )
             return
+        if channel is Channel.TRADES:
+            self._standing.down(self.tape.last)
         if channel in self._down:
             return
         if channel is Channel.TRADES:
@@ -210,11 +213,14 @@ class MarketFeed:
 
     def caught_up(self, hole: Hole | None) -> None:
         """The venue told its newest trade: everything before it is here or in `hole`."""
-        self.catching_up = False
         if hole is not None:
             if self._hole_cause is GapCause.SILENCE:
                 self._repairs.resubscribe(self, Channel.TRADES)
             self._open_hole(hole)
+        if not self._standing.answered():
+            if self._standing.ask_again(self.tape.last):
+                self._repairs.catch_up(self)
+            return
         down = self._down.pop(Channel.TRADES, None)
         if down is not None:
             down.resolution = GapResolution.BACKFILLED
@@ -240,7 +246,7 @@ class MarketFeed:
     def held_at(self) -> int | None:
         """Event time after which this instrument's trades may still be incomplete."""
         held = self.tape.held_at
-        if self.catching_up:
+        if self._standing.behind_at is not None:
             held = min(held, self.tape.ts_event) if held is not None else self.tape.ts_event
         return held
 
@@ -267,10 +273,7 @@ class MarketFeed:
     def _restore(self, left: Sequence[LeftGap]) -> None:
         """Take up the gaps that the last writer left open."""
         for one in left:
-            channel = Channel(one.channel)
-            gap = self._gap(channel, GapCause(one.cause), "", one.ts_from, "")
-            gap.id, gap.ts_to = one.id, one.ts_to
-            gap.first_missing, gap.last_missing = one.first_missing, one.last_missing
+            channel, gap = Channel(one.channel), taken_up(self.market, one)
             if channel is Channel.TRADES:
                 self._restore_trades(gap, one.missing)
             else:
@@ -321,15 +324,7 @@ class MarketFeed:
             self.close_hole(given_up, lost=given_up.open_ids, detail="too many holes at once")
 
     def _gap(self, channel: Channel, cause: GapCause, what: str, ts_from: int, detail: str) -> Gap:
-        return Gap(
-            id=f"{self.market.key}:{channel.name.lower()}:{what}",
-            market=self.market,
-            channel=channel,
-            cause=cause,
-            resolution=GapResolution.OPEN,
-            ts_from=ts_from,
-            detail=detail,
-        )
+        return new_gap(self.market, channel, cause, what, ts_from, detail)
 
     def _break_book(self, broken: BookBreak, *, repair: bool = True) -> None:
         was_expected = self._had_book or broken.cause is GapCause.SUBSCRIPTION
@@ -376,7 +371,7 @@ class MarketFeed:
 
     def _put_gap(self, gap: Gap) -> None:
         source = self.sources.get(Channel(gap.channel), "")
-        self._outbox.put(GapOut(_copy(gap), source))
+        self._outbox.put(GapOut(copy_of(gap), source))
 
     def _put_ticker(self, ticker: Ticker | None) -> None:
         if ticker is not None:
@@ -392,8 +387,3 @@ class MarketFeed:
             gap.resolution = resolution
             gap.ts_to = ts_event
             self._put_gap(gap)
-
-
-def _copy(gap: Gap) -> Gap:
-    """Gaps are revised while an older version of them may still wait to be published."""
-    return Gap(**{name: getattr(gap, name) for name in Gap.__struct_fields__})
