@@ -259,3 +259,11 @@ def test_a_new_process_holds_its_marks_from_the_start() -> None:
     feed.connected(Channel.TRADES, 0, GapCause.RESTART)
     feed.caught_up(None)
     assert held(feed) is None
+
+
+def test_a_source_that_promised_nothing_retires_without_a_word() -> None:
+    """A mark without a time would be refused by its readers."""
+    feed, outbox, _ = feed_of()
+    clock = SourceClock(VenueClock(), slack_ns=0)
+    Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of).retire()
+    assert len(outbox) == 0

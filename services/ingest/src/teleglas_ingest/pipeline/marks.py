@@ -49,9 +49,10 @@ class Marks:
                 self._put(channel, members, given, retired=False)
 
     def retire(self) -> None:
-        """The source's last word."""
+        """The source's last word, where it has given any."""
         for channel, members, promise in self._groups:
-            self._put(channel, members, promise.given, retired=True)
+            if promise.given:
+                self._put(channel, members, promise.given, retired=True)
 
     def _put(
         self, channel: Channel, members: tuple[MarketFeed, ...], ts_event: int, *, retired: bool
