@@ -4,7 +4,7 @@ from typing import Self
 
 from teleglas_common.testing.eventually import eventually
 from teleglas_ingest.domain.continuity import Continuity, RangeRule
-from teleglas_ingest.domain.events import BookChange, Channel, GapResolution, Trade
+from teleglas_ingest.domain.events import BookChange, Channel, GapCause, GapResolution, Trade
 from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed, Tail
 from teleglas_ingest.pipeline.meters import Counts
@@ -45,6 +45,9 @@ class Archive:
         return TradePage(trades, low, high)
 
     async def newest_trade(self, market: Market, ts_ingest: int) -> Trade | None:
+        if self.outages:
+            self.outages -= 1
+            raise RestError("busy", status=503)
         return Trade(market, self.ids[-1], 1, 1, 1, self.ids[-1], ts_ingest)
 
     async def book(self, market: Market, ts_ingest: int) -> BookChange | None:
@@ -154,8 +157,6 @@ async def test_ids_that_a_page_covers_and_leaves_out_do_not_exist() -> None:
 
 async def test_catching_up_asks_for_the_newest_trade_first() -> None:
     """After a restart the venue says how far it has come."""
-    from teleglas_ingest.domain.events import GapCause
-
     async with Bench(Archive(range(1, 31))) as bench:
         bench.feed.connected(Channel.TRADES, 0, GapCause.RESTART)
         assert await bench.outcome() == (GapResolution.BACKFILLED, 20)
@@ -181,3 +182,37 @@ async def test_a_full_queue_gives_the_newest_repair_up() -> None:
     bench.feed.on_trade(trade(30), 0)
     lost = [i.gap for i in bench.outbox.take_now(100) if isinstance(i, GapOut)][-1]
     assert (lost.resolution, lost.detail) == (GapResolution.LOST, "too many repairs at once")
+
+
+async def test_a_catch_up_without_an_answer_is_lost_not_repaired() -> None:
+    """The gap says so, and only then the marks go on."""
+    archive = Archive(range(1, 31))
+    archive.outages = 100
+    async with Bench(archive, backfill_deadline_s=0.0) as bench:
+        bench.feed.disconnected(Channel.TRADES, 0, GapCause.DISCONNECT, "gone")
+        bench.feed.connected(Channel.TRADES, 0, GapCause.DISCONNECT)
+        assert bench.feed.held_at == 10
+        assert await bench.outcome() == (GapResolution.LOST, 0)
+        assert bench.feed.held_at is None
+
+
+async def test_a_live_trade_answers_for_a_venue_that_does_not() -> None:
+    """The trade that follows the last one leaves nothing between them."""
+    archive = Archive(range(1, 31))
+    archive.outages = 100
+    async with Bench(archive) as bench:
+        bench.feed.disconnected(Channel.TRADES, 0, GapCause.DISCONNECT, "gone")
+        bench.feed.connected(Channel.TRADES, 0, GapCause.DISCONNECT)
+        bench.feed.on_trade(trade(11), 0)
+        assert await bench.outcome() == (GapResolution.BACKFILLED, 0)
+
+
+async def test_a_catch_up_waits_beside_a_full_queue() -> None:
+    """It is never reported as done because there was no room to do it."""
+    bench = Bench(Archive(range(1, 31)), max_jobs=1)
+    bench.feed.on_trade(trade(13), 0)
+    bench.feed.disconnected(Channel.TRADES, 0, GapCause.DISCONNECT, "gone")
+    bench.feed.connected(Channel.TRADES, 0, GapCause.DISCONNECT)
+    assert bench.feed.held_at is not None
+    async with bench:
+        await eventually(lambda: bench.feed.tape.last == 30 and bench.feed.held_at is None)

@@ -221,11 +221,35 @@ class MarketFeed:
             if self._standing.ask_again(self.tape.last):
                 self._repairs.catch_up(self)
             return
+        self._close_break(GapResolution.BACKFILLED, "")
+
+    def gave_up(self, detail: str) -> None:
+        """The venue did not tell in time what was traded: it may be lost."""
+        last = self.tape.last
+        if not self._standing.answered() or last is None:
+            self.caught_up(None)
+            return
+        if Channel.TRADES not in self._down:
+            gap = self._gap(
+                Channel.TRADES, self._hole_cause, f"{last + 1}", self.tape.ts_event, detail
+            )
+            gap.first_missing = last + 1
+            self._down[Channel.TRADES] = gap
+        self._close_break(GapResolution.LOST, detail)
+
+    @property
+    def has_moved(self) -> bool:
+        """A trade came in after the break."""
+        return self._standing.has_moved(self.tape.last)
+
+    def _close_break(self, resolution: GapResolution, detail: str) -> None:
         down = self._down.pop(Channel.TRADES, None)
         if down is not None:
-            down.resolution = GapResolution.BACKFILLED
-            down.ts_to = self.tape.ts_event
+            down.resolution = resolution
+            if resolution is GapResolution.BACKFILLED:
+                down.ts_to = self.tape.ts_event
             down.last_missing = down.first_missing - 1
+            down.detail = detail or down.detail
             self._put_gap(down)
         self._hole_cause = GapCause.SEQUENCE_BREAK
 

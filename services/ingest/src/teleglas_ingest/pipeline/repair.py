@@ -37,7 +37,9 @@ class RepairPolicy(Struct, frozen=True, kw_only=True):
 
 
 class RepairShop:
-    """A bounded queue of jobs and a few workers; a full queue gives the newest job up, loudly."""
+    """A bounded queue of jobs and a few workers; a full queue gives the newest job up, loudly. A
+    catch-up is never given up for that: it waits beside the queue.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class RepairShop:
         self._wall_ns = wall_ns
         self._monotonic_ns = monotonic_ns
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(policy.max_jobs)
+        self._late: dict[str, MarketFeed] = {}
+        """Wait for a catch-up beside a full queue: one each, after what is in the queue."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as workers:
@@ -70,7 +74,7 @@ class RepairShop:
 
     def catch_up(self, feed: MarketFeed) -> None:
         if not self._put(lambda: self._catch_up(feed)):
-            feed.caught_up(None)
+            self._late[feed.market.key] = feed
 
     def resync(self, feed: MarketFeed) -> None:
         if not self._put(lambda: self._resync(feed)):
@@ -90,25 +94,36 @@ class RepairShop:
     async def _work(self) -> None:
         while True:
             await (await self._jobs.get())()
+            if self._late:
+                await self._catch_up(self._late.pop(next(iter(self._late))))
 
     # --- trades ------------------------------------------------------------------------------
 
     async def _catch_up(self, feed: MarketFeed) -> None:
-        """Ask for the newest trade. If the venue does not answer, the next live trade tells."""
-        newest = None
+        """Ask for the newest trade until the venue answers, a live trade tells, or it takes too
+        long: then what was missed may be lost.
+        """
+        deadline_ns = self._monotonic_ns() + int(self._policy.backfill_deadline_s * 1e9)
         backoff = Backoff(self._random)
-        for attempt in range(3):
+        while True:
             try:
                 newest = await self._venue.newest_trade(feed.market, self._wall_ns())
-                break
             except (RestError, RefusedError, msgspec.MsgspecError) as error:
                 _log.warning("no newest trade", market=feed.market.key, error=str(error))
-                if attempt < 2:
-                    await asyncio.sleep(_wait(error, backoff))
-        hole = None
-        if newest is not None:
-            hole = feed.tape.expect(newest.sequence, newest.ts_event)
-        feed.caught_up(hole)
+                if feed.has_moved:
+                    feed.caught_up(None)
+                    return
+                wait_s = _wait(error, backoff)
+                if self._monotonic_ns() + int(wait_s * 1e9) > deadline_ns:
+                    feed.gave_up(str(error))
+                    return
+                await asyncio.sleep(wait_s)
+            else:
+                hole = None
+                if newest is not None:
+                    hole = feed.tape.expect(newest.sequence, newest.ts_event)
+                feed.caught_up(hole)
+                return
 
     async def _backfill(self, feed: MarketFeed, hole: Hole) -> None:
         """Fetch a hole page by page until nothing is missing, nothing more can be had or it takes
