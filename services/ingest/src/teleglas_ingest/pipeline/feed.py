@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from teleglas_ingest.domain.batcher import TradeBatcher
-from teleglas_ingest.domain.book import BookBreak, BookSync, BookUpdate, SyncState
+from teleglas_ingest.domain.book import BookBreak
 from teleglas_ingest.domain.continuity import Continuity
 from teleglas_ingest.domain.events import (
-    BookChange,
     Channel,
     Gap,
     GapCause,
@@ -22,11 +21,10 @@ from teleglas_ingest.domain.events import (
 from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.domain.standing import Standing
 from teleglas_ingest.domain.tape import Hole, Seen, TradeTape
-from teleglas_ingest.pipeline.gaps import copy_of, new_gap, taken_up
+from teleglas_ingest.pipeline.book_feed import BookFeed
+from teleglas_ingest.pipeline.gaps import taken_up
 from teleglas_ingest.pipeline.meters import Meters
 from teleglas_ingest.pipeline.outbox import (
-    BookOut,
-    GapOut,
     LiquidationOut,
     Outbox,
     TickerOut,
@@ -52,7 +50,7 @@ class Repairs(Protocol):
     def resubscribe(self, feed: MarketFeed, channel: Channel) -> None: ...
 
 
-class MarketFeed:
+class MarketFeed(BookFeed):
     """Everything ingest remembers of one instrument while it owns it."""
 
     def __init__(
@@ -68,28 +66,26 @@ class MarketFeed:
         tail: Tail,
         first_book_epoch: int,
     ) -> None:
-        self.market = market
+        super().__init__(
+            market,
+            outbox,
+            lambda: repairs.resync(self),
+            meters,
+            rule=rule,
+            in_band=in_band,
+            policy=policy,
+            first_book_epoch=first_book_epoch,
+        )
         self.tape = TradeTape(tail.trade_sequence, tail.ts_event)
-        self.book = BookSync(rule, first_epoch=first_book_epoch, in_band=in_band)
-        self.sources: dict[Channel, str] = {}
-        self.resyncing = False
-        self._standing = Standing(tail.trade_sequence)
-        self._outbox = outbox
         self._repairs = repairs
-        self._meters = meters
-        self._policy = policy
+        self._standing = Standing(tail.trade_sequence)
         self._batcher = TradeBatcher(
             max_trades=policy.max_batch_trades, max_age_ns=policy.max_batch_age_ns
         )
         self._quotes = Quotes(policy.ticker_window_ns)
-        self._had_book = False
-        self._snapshot_ns = 0
-        self._snapshot_event = 0
-        self._book_gap: Gap | None = None
         self._hole_cause = GapCause.SEQUENCE_BREAK
         self._hole_gaps: dict[int, Gap] = {}
         self._down: dict[Channel, Gap] = {}
-        self._left: dict[Channel, list[Gap]] = {}
         self._last_seen: dict[Channel, int] = {}
 
     # --- events ------------------------------------------------------------------------------
@@ -107,13 +103,6 @@ class MarketFeed:
     def on_spent(self, spent: SpentTradeId, now_ns: int) -> None:  # noqa: ARG002
         if self.tape.see(spent.sequence, spent.ts_event) is Seen.HOLE_BEFORE:
             self._open_hole(self.tape.holes[-1])
-
-    def on_book(self, change: BookChange, now_ns: int, *, standby: bool = False) -> None:
-        updates, broken = self.book.on_change(change, standby=standby)
-        if updates:
-            self._put_book(updates, now_ns)
-        if broken is not None:
-            self._break_book(broken)
 
     def on_ticker(self, ticker: Ticker, now_ns: int) -> None:  # noqa: ARG002
         self._recover(Channel.TICKERS, ticker.ts_event, GapResolution.RESYNCED)
@@ -163,11 +152,6 @@ class MarketFeed:
             )
             self._hole_cause = GapCause.SEQUENCE_BREAK
 
-    def begin_book(self, now_ns: int, ts_ingest: int) -> None:
-        """Publish the whole book: the first of our epoch."""
-        self._put_snapshot(now_ns, ts_ingest)
-        self._had_book = True
-
     # --- connection --------------------------------------------------------------------------
 
     def connected(self, channel: Channel, ts_event: int, cause: GapCause) -> None:
@@ -203,11 +187,6 @@ class MarketFeed:
             gap = self._gap(channel, cause, f"{since}", since, detail)
         self._down[channel] = gap
         self._put_gap(gap)
-
-    def want_book(self) -> None:
-        if self.book.state is SyncState.WANTS_SNAPSHOT and not self.resyncing:
-            self.resyncing = True
-            self._repairs.resync(self)
 
     # --- repairs -----------------------------------------------------------------------------
 
@@ -322,11 +301,6 @@ class MarketFeed:
         hole.missing, hole.recovered = list(missing), gap.recovered
         self._follow(hole, gap)
 
-    def _close_left(self, channel: Channel, resolution: GapResolution, ts_event: int) -> None:
-        for gap in self._left.pop(channel, ()):
-            gap.resolution, gap.ts_to = resolution, ts_event
-            self._put_gap(gap)
-
     def _open_hole(self, hole: Hole) -> None:
         down = self._down.get(Channel.TRADES)
         cause = self._hole_cause
@@ -347,55 +321,8 @@ class MarketFeed:
         if given_up is not None:
             self.close_hole(given_up, lost=given_up.open_ids, detail="too many holes at once")
 
-    def _gap(self, channel: Channel, cause: GapCause, what: str, ts_from: int, detail: str) -> Gap:
-        return new_gap(self.market, channel, cause, what, ts_from, detail)
-
-    def _break_book(self, broken: BookBreak, *, repair: bool = True) -> None:
-        was_expected = self._had_book or broken.cause is GapCause.SUBSCRIPTION
-        self.book.reset()
-        if was_expected and self._book_gap is None:
-            gap = self._gap(
-                Channel.BOOKS, broken.cause, f"{self.book.epoch}", broken.ts_from, broken.detail
-            )
-            gap.first_missing, gap.last_missing = broken.first_missing, broken.last_missing
-            self._book_gap = gap
-            self._meters.gap(self.market.venue, "books", broken.cause.name.lower())
-            self._put_gap(gap)
-        if repair:
-            self.want_book()
-
-    def _put_book(self, updates: list[BookUpdate], now_ns: int) -> None:
-        source = self.sources[Channel.BOOKS]
-        for update in updates:
-            self._outbox.put(BookOut(self.market, update, source))
-            if update.is_snapshot:
-                self._snapshot_ns, self._snapshot_event = now_ns, update.ts_event
-        self._had_book = True
-        latest = updates[-1]
-        if self._left and self.book.state is SyncState.LIVE:
-            self._close_left(Channel.BOOKS, GapResolution.RESYNCED, latest.ts_event)
-        gap = self._book_gap
-        if gap is not None and self.book.state is SyncState.LIVE:
-            gap.resolution = GapResolution.RESYNCED
-            gap.ts_to = latest.ts_event
-            self._book_gap = None
-            self._meters.resynced(self.market.venue)
-            self._put_gap(gap)
-        if latest.ts_event - self._snapshot_event >= self._policy.snapshot_every_ns:
-            self._put_snapshot(now_ns, latest.ts_ingest)
-
-    def _put_snapshot(self, now_ns: int, ts_ingest: int) -> None:
-        snapshot = self.book.snapshot(ts_ingest)
-        if snapshot is not None:
-            self._snapshot_ns, self._snapshot_event = now_ns, snapshot.ts_event
-            self._outbox.put(BookOut(self.market, snapshot, self.sources[Channel.BOOKS]))
-
     def _put_trades(self, trades: list[Trade]) -> None:
         self._outbox.put(TradesOut(self.market, trades, self.sources[Channel.TRADES]))
-
-    def _put_gap(self, gap: Gap) -> None:
-        source = self.sources.get(Channel(gap.channel), "")
-        self._outbox.put(GapOut(copy_of(gap), source))
 
     def _put_ticker(self, ticker: Ticker | None) -> None:
         if ticker is not None:
