@@ -9,7 +9,9 @@ from functools import partial
 import pytest
 
 from teleglas.bus.v1.dead_letter_pb2 import DeadLetter
+from teleglas.market.v1.gap_pb2 import Gap
 from teleglas.market.v1.progress_pb2 import Progress
+from teleglas_common.bus.encode import outgoing
 from teleglas_common.bus.ports import (
     Bus,
     Handler,
@@ -281,3 +283,19 @@ async def test_stateless_worker_goes_on_from_the_committed_offsets(bus: Bus) -> 
         await task
     await publisher.stop()
     assert sorted(seen) == [n for n in range(100) if n != 13]
+
+
+async def test_offset_passes_records_that_have_no_handler(bus: Bus) -> None:
+    """A partition that ends in a schema without a route, or in tombstones, has no lag left."""
+    topic = replace(
+        make_topic(partitions=1), schemas=(Progress.DESCRIPTOR.full_name, Gap.DESCRIPTOR.full_name)
+    )
+    kept = replace(make_topic(partitions=1), compacted=True)
+    await bus.create([topic, kept])
+    unrouted = outgoing(topic, Gap(), key="k", subject="s", now_ns=0)
+    tombstone = Outgoing(kept.name, 0, b"k", None)
+    await publish(bus, [numbered(topic, 0, 1), unrouted, unrouted, numbered(kept, 0, 1), tombstone])
+    store = MemoryStore()
+    async with working(bus, [topic, kept], store):
+        await until(lambda: store.offsets.get(0) == {topic.name: 3, kept.name: 2})
+    assert stored(store) == 2
