@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import re
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import SecretStr
 
 from teleglas.market.v1.progress_pb2 import Progress
@@ -43,6 +45,7 @@ from teleglas_contracts.topic import Topic
 from teleglas_market_data.adapters.pieces import TimePieces
 from teleglas_market_data.adapters.store import PostgresStore
 from teleglas_market_data.app import MIGRATIONS
+from teleglas_market_data.collector import collect_rarely
 from teleglas_market_data.counts import Counts
 from teleglas_market_data.domain.composite import Definition
 from teleglas_market_data.handlers import on_trades, on_trades_progress
@@ -89,14 +92,13 @@ def feed(topic: Topic, records: int, per_record: int) -> Iterator[Outgoing]:
 
 
 class CandlesOnly(PostgresStore):
-    """The service's store without the rows of single trades; remembers how far it covers."""
+    """The service's store without the rows of single trades; remembers when it stored last."""
 
-    offsets: dict[int, int]
+    stored_s = 0.0
 
     async def save(self, checkpoint: Checkpoint) -> None:
         await super().save(replace(checkpoint, trades=()))
-        for offset in checkpoint.offsets.values():
-            self.offsets[checkpoint.shard] = offset
+        self.stored_s = time.perf_counter()
 
 
 class NoCache:
@@ -105,7 +107,7 @@ class NoCache:
     def put(self, kind: str, venue: str, instrument: str, message: bytes) -> None: ...
 
 
-async def ours(bus: KafkaBus, dsn: str, topic: Topic, ends: Mapping[int, int]) -> float:
+async def ours(bus: KafkaBus, dsn: str, topic: Topic, total: int) -> float:
     """Seconds from the first record to the checkpoint that covers the last."""
     pool = await create_pool(PostgresSection(dsn=SecretStr(dsn), pool_size=8), "bench")
     await pool.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
@@ -113,7 +115,6 @@ async def ours(bus: KafkaBus, dsn: str, topic: Topic, ends: Mapping[int, int]) -
     pieces = TimePieces(pool)
     await pieces.load()
     store = CandlesOnly(pool, pieces)
-    store.offsets = {}
     publisher = bus.publisher()
     await publisher.start()
     composite = Definition(1, {"none": 1}, 60 * 10**9, 10**10)
@@ -121,32 +122,33 @@ async def ours(bus: KafkaBus, dsn: str, topic: Topic, ends: Mapping[int, int]) -
         store, publisher, NoCache(), Live(), SystemClock(), Counts(Metrics()), 10**15, composite
     )
     began: list[float] = []
+    seen = itertools.count(1)
 
-    async def timed(shard: MarketShard, incoming: Any) -> None:
+    async def trades(shard: MarketShard, incoming: Any) -> None:
         if not began:
             began.append(time.perf_counter())
         await on_trades(shard, incoming)
+        if next(seen) == total:
+            worker.stop()
+
+    async def progress(shard: MarketShard, incoming: Any) -> None:
+        await on_trades_progress(shard, incoming)
+        if next(seen) == total:
+            worker.stop()
 
     worker = Worker(
         bus,
-        [Route(topic, TradeBatch, timed), Route(topic, Progress, on_trades_progress)],
+        [Route(topic, TradeBatch, trades), Route(topic, Progress, progress)],
         group=f"ours-{time.time_ns()}",
         shard_factory=lambda number: MarketShard(number, tools),
         publisher=publisher,
         service="bench",
         settings=WorkerSettings(),
     )
-    task = asyncio.create_task(worker.run())
-    while any(store.offsets.get(number, 0) < end for number, end in ends.items()):
-        if task.done():
-            task.result()
-        await asyncio.sleep(0.005)
-    took_s = time.perf_counter() - began[0]
-    worker.stop()
-    await task
+    await worker.run()
     await publisher.stop()
     await pool.close()
-    return took_s
+    return store.stored_s - began[0]
 
 
 def peer(name: str, bootstrap: str, topic: Topic, count: int) -> float:
@@ -171,16 +173,15 @@ def peer(name: str, bootstrap: str, topic: Topic, count: int) -> float:
     raise SystemExit(f"expected seconds from {name}, it ended with {done.returncode}")
 
 
-async def written(bus: KafkaBus, topic: Topic, records: Sequence[Outgoing]) -> dict[int, int]:
-    """Write the topic; its end offsets by partition, empty partitions left out."""
+async def written(bus: KafkaBus, topic: Topic, records: Iterable[Outgoing]) -> int:
+    """Write the topic; how many records it holds."""
     await bus.create([topic])
     publisher = bus.publisher()
     await publisher.start()
     for record in records:
         await publisher.send(record)
     await publisher.stop()
-    ends = await bus.ends([topic.name])
-    return {partition.partition: end for partition, end in ends.items() if end}
+    return sum((await bus.ends([topic.name])).values())
 
 
 async def measure(
@@ -190,15 +191,14 @@ async def measure(
     count = options.records if per_record < 64 else options.records // 4
     rates: dict[str, list[float]] = {"ours": [], "faust": [], "quix": []}
     topic = replace(topics.MARKET_TRADES_V1, name=f"bench.trades.{per_record}", dead_letter=None)
-    ends = await written(bus, topic, list(feed(topic, count, per_record)))
-    total = sum(ends.values())
+    total = await written(bus, topic, feed(topic, count, per_record))
     for _ in range(options.rounds):
-        rates["ours"].append(count * per_record / await ours(bus, dsn, topic, ends))
+        rates["ours"].append(count * per_record / await ours(bus, dsn, topic, total))
         few = min(total, options.faust_records)
         took_s = await asyncio.to_thread(peer, "faust", bootstrap, topic, few)
         rates["faust"].append(few * per_record / took_s)
         took_s = await asyncio.to_thread(peer, "quix", bootstrap, topic, total)
-        rates["quix"].append(total * per_record / took_s)
+        rates["quix"].append(count * per_record / took_s)
     medians = {name: statistics.median(each) for name, each in rates.items()}
     shown = ", ".join(f"{name} {rate:,.0f}" for name, rate in medians.items())
     print(f"{per_record} trades a record: {shown} trades/s", flush=True)
@@ -231,7 +231,10 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000, help="of a topic")
     parser.add_argument("--faust-records", type=int, default=30_000, help="of them for Faust")
     parser.add_argument("--rounds", type=int, default=3)
-    ratio = asyncio.run(run(parser.parse_args()))
+    options = parser.parse_args()
+    collect_rarely()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ratio = runner.run(run(options))
     print(f"candles ratio={ratio:.2f} target=1 {'ok' if ratio >= 1 else 'short'}")
 
 
