@@ -127,13 +127,24 @@ def test_hostile_frames_are_refused_by_name(name: str, frame: bytes, reason: str
     assert list(kept.refused) == [reason]
 
 
+@pytest.mark.parametrize("time_ms", [b"1721347028001", b"1900000000000"])
 @pytest.mark.parametrize("name", sorted(VENUES))
-def test_an_event_from_the_future_does_not_move_the_venues_time(name: str) -> None:
-    """One wrong year would close every candle: it is refused instead."""
+def test_an_event_from_the_future_does_not_move_the_venues_time(name: str, time_ms: bytes) -> None:
+    """One wrong time would close every candle, or freeze its partition: it is refused instead."""
     session, kept = session_of(name)
-    session.on_frame(TRADES[name].replace(b"1721347022956", b"1900000000000"))
+    session.on_frame(TRADES[name].replace(b"1721347022956", time_ms))
     assert kept.refused == Counter({"future_time": 1})
     assert session._source.newest == 0
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+def test_a_clock_of_ours_that_is_behind_refuses_nothing(name: str) -> None:
+    """A second or two between two clocks is ordinary; a replayed year is none of ours."""
+    for time_ms in (b"1500000000000", b"1721347025000"):
+        session, kept = session_of(name)
+        session.on_frame(TRADES[name].replace(b"1721347022956", time_ms))
+        assert kept.refused == Counter()
+        assert session._source.newest == int(time_ms) * 1_000_000
 
 
 def test_an_acknowledged_subscription_that_stays_silent_is_named() -> None:

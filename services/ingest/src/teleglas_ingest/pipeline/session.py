@@ -16,8 +16,10 @@ from teleglas_ingest.ports import Ack, Control, Failure, Notice, Pong, Route, So
 
 __all__ = ["Session", "Sink", "Wired"]
 
-MAX_FUTURE_NS = 3_600_000_000_000
-"""An event later than our clock by more than an hour is no time of this market."""
+MAX_FUTURE_NS = 5_000_000_000
+"""An event so much later than our clock is no time of this market: it would carry the source's marks
+ahead of all that follows. Our clock may be behind by a second or two.
+"""
 MAX_DEAD_FRAME_BYTES = 1 << 20
 
 
@@ -110,7 +112,7 @@ class Session:
             ts_event = event.ts_event
             if ts_event > source.newest:
                 if ts_event > self._wall_ns() + MAX_FUTURE_NS:
-                    detail = f"expected an event at most an hour ahead of our clock, was {ts_event}"
+                    detail = f"expected at most 5 s ahead of our clock, was {ts_event}"
                     self._sink.refuse(frame, wired.stream, "future_time", detail)
                     return
                 source.see(ts_event)
