@@ -11,11 +11,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from teleglas_ingest.venues.binance import mapping
 from teleglas_ingest.venues.binance.client import BinanceSpot
 from teleglas_ingest.venues.binance.schemas import BookTickerFrame, Symbol, TradeFrame
 
-ROUNDS = 5
+ROUNDS = 15
 TARGET_CRYPTOFEED, TARGET_MSGSPEC = 2.0, 0.4
 SYMBOL = {
     "symbol": "BTCUSDT",
@@ -116,13 +118,6 @@ class _NoRest(Rest):
         return None
 
 
-def rate(run: Callable[[], int], frames: int) -> float:
-    """Updates a second, the best of some rounds after a warm-up."""
-    run()
-    best = min(_seconds(run) for _ in range(ROUNDS))
-    return frames / best
-
-
 def _seconds(run: Callable[[], int]) -> float:
     began = time.perf_counter()
     run()
@@ -156,21 +151,19 @@ async def run():
     for frame in frames:
         await feed.message_handler(frame, None, 1.0)
     return time.perf_counter() - began
-async def main():
-    global count
-    await run()
+for _ in sys.stdin:
     count = 0
-    best = min([await run() for _ in range(int(sys.argv[2]))])
-    print(json.dumps({"seconds": best, "events": count / int(sys.argv[2])}))
-asyncio.run(main())
+    seconds = asyncio.run(run())
+    print(json.dumps({"seconds": seconds, "events": count}), flush=True)
 """
 
 
-def cryptofeed(frames: Sequence[bytes]) -> float:
-    """Updates a second of cryptofeed in its own environment.
+@contextmanager
+def cryptofeed(frames: Sequence[bytes]) -> Iterator[Callable[[], float]]:
+    """Seconds of one pass of cryptofeed, in a process of its own that waits between passes.
 
     It knows Binance's trades only in their aggregate form: the trade frames are renamed to that,
-    field by field, and keep their length.
+    field by field.
     """
     renamed = [
         frame.replace(b'"e":"trade"', b'"e":"aggTrade"').replace(b'"t":', b'"a":').decode()
@@ -179,18 +172,28 @@ def cryptofeed(frames: Sequence[bytes]) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "frames.json"
         path.write_text(json.dumps(renamed))
-        done = subprocess.run(
-            [os.environ["TELEGLAS_PEERS_PYTHON"], "-W", "ignore", "-c", PEER, path, str(ROUNDS)],
-            capture_output=True,
+        with subprocess.Popen(
+            [os.environ["TELEGLAS_PEERS_PYTHON"], "-W", "ignore", "-c", PEER, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise SystemExit(f"cryptofeed failed:\n{done.stderr}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found["events"] < len(frames) * 0.99:
-        raise SystemExit(f"cryptofeed made {found['events']} events of {len(frames)} frames")
-    return len(frames) / float(found["seconds"])
+        ) as peer:
+            yield lambda: _one_pass(peer, len(frames))
+            peer.kill()
+
+
+def _one_pass(peer: subprocess.Popen[str], frames: int) -> float:
+    if peer.stdin is None or peer.stdout is None:
+        raise SystemExit("expected pipes to cryptofeed, found none")
+    peer.stdin.write("go\n")
+    peer.stdin.flush()
+    line = peer.stdout.readline()
+    if not line:
+        raise SystemExit("cryptofeed ended; its error stands above")
+    found = json.loads(line)
+    if found["events"] < frames * 0.99:
+        raise SystemExit(f"cryptofeed made {found['events']} events of {frames} frames")
+    return float(found["seconds"])
 
 
 def main() -> None:
@@ -199,21 +202,33 @@ def main() -> None:
         name: sum(b"@" + name.encode() in frame[:40] for frame in frames)
         for name in ("trade", "bookTicker", "depth")
     }
-    print(f"{len(frames)} frames: {kinds}")
-    rates = {
-        "codec": rate(ours(frames, with_book=False), len(frames)),
-        "msgspec": rate(bare_msgspec(frames), len(frames)),
-        "with book": rate(ours(frames, with_book=True), len(frames)),
-        "cryptofeed": cryptofeed(frames),
-    }
-    for name, updates in rates.items():
-        print(f"{name:<11} {updates:>10,.0f} updates/s")
-    against = rates["codec"] / rates["msgspec"]
-    print(f"against msgspec alone: ratio={against:.2f} target={TARGET_MSGSPEC}")
-    ratio = rates["with book"] / rates["cryptofeed"]
-    good = ratio >= TARGET_CRYPTOFEED and against >= TARGET_MSGSPEC
-    print(f"codec ratio={ratio:.2f} target={TARGET_CRYPTOFEED} {'ok' if good else 'short'}")
-    sys.exit(0 if good else 1)
+    print(f"{len(frames)} frames: {kinds}; {ROUNDS} rounds in turn, medians")
+    codec, with_book = ours(frames, with_book=False), ours(frames, with_book=True)
+    bare = bare_msgspec(frames)
+    taken: dict[str, list[float]] = {}
+    with cryptofeed(frames) as peer:
+        for _ in range(ROUNDS + 1):
+            taken.setdefault("codec", []).append(_seconds(codec))
+            taken.setdefault("msgspec", []).append(_seconds(bare))
+            taken.setdefault("with book", []).append(_seconds(with_book))
+            taken.setdefault("cryptofeed", []).append(peer())
+    for name, seconds in taken.items():
+        seconds.pop(0)  # the warm-up
+        print(f"{name:<11} {len(frames) / statistics.median(seconds):>10,.0f} updates/s")
+    against = _ratio(taken["msgspec"], taken["codec"])
+    ratio = _ratio(taken["cryptofeed"], taken["with book"])
+    print(_verdict("codec-msgspec", against, TARGET_MSGSPEC))
+    print(_verdict("codec", ratio, TARGET_CRYPTOFEED))
+    sys.exit(0 if ratio >= TARGET_CRYPTOFEED and against >= TARGET_MSGSPEC else 1)
+
+
+def _ratio(peer: Sequence[float], own: Sequence[float]) -> float:
+    """Median over the rounds of the peer's seconds by ours: each pair ran back to back."""
+    return statistics.median(a / b for a, b in zip(peer, own, strict=True))
+
+
+def _verdict(name: str, ratio: float, target: float) -> str:
+    return f"{name} ratio={ratio:.2f} target={target} {'ok' if ratio >= target else 'short'}"
 
 
 if __name__ == "__main__":
