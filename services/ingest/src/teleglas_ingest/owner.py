@@ -56,6 +56,10 @@ class Reserve(Protocol):
 
     async def close(self) -> None: ...
 
+    @property
+    def is_finished(self) -> bool:
+        """It has ended by itself and cannot take over any more."""
+
 
 class Owner:
     """Contends for one shard, as long as the process lives. While another has it, we stand by: the
@@ -112,33 +116,50 @@ class Owner:
 
     @property
     def is_standing_by(self) -> bool:
-        return self._reserve is not None
+        return self._reserve is not None and not self._reserve.is_finished
 
     def stop(self) -> None:
         self._stopping.set()
 
     async def _prepare(self) -> None:
         """Make a reserve, then ask for the lease often: it may be released any moment."""
+        if self._reserve is not None and self._reserve.is_finished:
+            _log.error("reserve ended", venue=self.venue, shard=self.shard)
+            await self._close_reserve()
         if self._reserve is None and self._preparing is None:
             self._preparing = asyncio.ensure_future(self._stand_by())
         if self._preparing is not None and self._preparing.done():
-            self._reserve, self._preparing = self._preparing.result(), None
-            _log.info("standing by", venue=self.venue, shard=self.shard)
+            preparing, self._preparing = self._preparing, None
+            failure = None if preparing.cancelled() else preparing.exception()
+            if failure is not None:
+                _log.error("no reserve", venue=self.venue, error=repr(failure))
+            elif not preparing.cancelled():
+                self._reserve = preparing.result()
+                _log.info("standing by", venue=self.venue, shard=self.shard)
         await self._pause(self._policy.poll_every_s)
 
     async def _started(self, lease: Lease) -> Tenure:
-        """The reserve takes over where there is one that is in order."""
-        reserve, self._reserve = self._reserve, None
-        if reserve is not None:
+        """The reserve takes over where there is one that is in order, else all is begun anew."""
+        reserve = self._reserve
+        if reserve is not None and not reserve.is_finished:
             tenure: Tenure | None = None
             try:
                 tenure = await reserve.take_over(lease)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the shard must go on
+                _log.error("reserve failed", venue=self.venue, error=repr(error))
             finally:
+                self._reserve = None
                 if tenure is None:
                     await reserve.close()
-            return tenure
+            if tenure is not None:
+                return tenure
         await self._dismiss()
         return await self._begin(lease)
+
+    async def _close_reserve(self) -> None:
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            await reserve.close()
 
     async def _dismiss(self) -> None:
         preparing, self._preparing = self._preparing, None
@@ -146,9 +167,7 @@ class Owner:
             await _cancelled([preparing])
             if not preparing.cancelled() and preparing.exception() is None:
                 self._reserve = preparing.result()
-        reserve, self._reserve = self._reserve, None
-        if reserve is not None:
-            await reserve.close()
+        await self._close_reserve()
 
     async def _acquire(self) -> Lease | None:
         try:

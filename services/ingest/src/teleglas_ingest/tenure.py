@@ -191,12 +191,14 @@ class Standby:
 
     async def take_over(self, lease: Lease) -> ShardTenure:
         """The lease is ours: write from where the other one stopped."""
-        if self._running.done():
-            await self._running
         duties = self._duties
         tails = await read_tails(duties.bus, duties.venue.name, [m.symbol for m in self._markets])
         self._shard.adopt(tails, lease.epoch)
         return await _tenure(duties, lease, self._shard, self._outbox, self._markets, self._running)
+
+    @property
+    def is_finished(self) -> bool:
+        return self._running.done()
 
     async def close(self) -> None:
         self._running.cancel()

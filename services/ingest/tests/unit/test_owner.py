@@ -70,8 +70,12 @@ class Spare:
 
     def __init__(self, log: list[str], name: str) -> None:
         self.log, self.name = log, name
+        self.is_finished = False
+        self.is_broken = False
 
     async def take_over(self, lease: Lease) -> Work:
+        if self.is_broken:
+            raise RuntimeError("no tails")
         self.log.append(f"{self.name} takes over {lease.epoch}")
         return Work(self.log, self.name, lease.epoch)
 
@@ -80,13 +84,18 @@ class Spare:
 
 
 @asynccontextmanager
-async def owner(table: Table, name: str, log: list[str]) -> AsyncIterator[Owner]:
+async def owner(
+    table: Table, name: str, log: list[str], spares: list[Spare] | None = None
+) -> AsyncIterator[Owner]:
     async def begin(lease: Lease) -> Work:
         return Work(log, name, lease.epoch)
 
     async def stand_by() -> Spare:
         log.append(f"{name} stands by")
-        return Spare(log, name)
+        spare = Spare(log, name)
+        if spares is not None:
+            spares.append(spare)
+        return spare
 
     one = Owner("v", 0, name, table, begin, stand_by, policy=POLICY, monotonic_s=time.monotonic)
     task = asyncio.create_task(one.run())
@@ -166,3 +175,29 @@ async def test_a_reserve_that_is_not_needed_is_dismissed() -> None:
             await eventually(lambda: second.is_standing_by)
     assert "b is dismissed" in log
     assert not [entry for entry in log if entry.startswith("b runs")]
+
+
+async def test_a_reserve_that_ended_is_replaced() -> None:
+    """The next one stands by before it is needed."""
+    table, log, spares = Table(), list[str](), list[Spare]()
+    async with owner(table, "a", log):
+        await eventually(lambda: "a runs 1" in log)
+        async with owner(table, "b", log, spares) as second:
+            await eventually(lambda: second.is_standing_by)
+            spares[0].is_finished = True
+            assert not second.is_standing_by
+            await eventually(lambda: len(spares) == 2 and second.is_standing_by)
+    assert log.count("b is dismissed") == 2
+
+
+async def test_a_reserve_that_fails_to_take_over_costs_time_only() -> None:
+    """The shard is begun anew under the same lease."""
+    table, log, spares = Table(), list[str](), list[Spare]()
+    async with owner(table, "a", log) as first:
+        await eventually(lambda: "a runs 1" in log)
+        async with owner(table, "b", log, spares) as second:
+            await eventually(lambda: second.is_standing_by)
+            spares[0].is_broken = True
+            first.stop()
+            await eventually(lambda: "b runs 2" in log)
+    assert "b is dismissed" in log

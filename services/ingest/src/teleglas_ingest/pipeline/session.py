@@ -17,7 +17,7 @@ from teleglas_ingest.ports import Ack, Control, Failure, Notice, Pong, Route, So
 __all__ = ["Session", "Sink", "Wired"]
 
 MAX_FUTURE_NS = 5_000_000_000
-"""An event so much later than our clock is no time of this market: it would carry the source's marks
+"""An event so much later than our clock is no time of this market: it would carry the marks
 ahead of all that follows. Our clock may be behind by a second or two.
 """
 MAX_DEAD_FRAME_BYTES = 1 << 20
