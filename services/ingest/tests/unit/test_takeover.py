@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from teleglas.market.v1 import gap_pb2, trade_pb2
+from google.protobuf.message import Message
+
+from teleglas.market.v1 import gap_pb2, liquidation_pb2, trade_pb2
 from teleglas_common.bus.encode import outgoing
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_contracts import topics
 from teleglas_ingest.adapters.tail import read_tails
 from teleglas_ingest.domain.continuity import RangeRule
-from teleglas_ingest.domain.events import Channel, Gap, GapResolution, Trade
+from teleglas_ingest.domain.events import Channel, Gap, GapResolution, Liquidation, Trade
 from teleglas_ingest.domain.tape import Hole
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
+from teleglas_ingest.pipeline.held import is_news
 from teleglas_ingest.pipeline.meters import Counts
-from teleglas_ingest.pipeline.outbox import GapOut, Outbox
+from teleglas_ingest.pipeline.outbox import GapOut, LiquidationOut, Outbox
 from teleglas_ingest.pipeline.tail import LeftGap, Tail
 from teleglas_ingest.testing import spot
 
@@ -78,16 +81,23 @@ def left(first: int, last: int, *missing: tuple[int, int]) -> LeftGap:
     )
 
 
-async def written(*messages: trade_pb2.TradeBatch | gap_pb2.Gap) -> MemoryBus:
+TOPICS = {
+    gap_pb2.Gap: topics.MARKET_GAPS_V1,
+    trade_pb2.TradeBatch: topics.MARKET_TRADES_V1,
+    liquidation_pb2.Liquidation: topics.MARKET_LIQUIDATIONS_V1,
+}
+
+
+async def written(*messages: Message) -> MemoryBus:
     bus = MemoryBus()
-    await bus.create([topics.MARKET_TRADES_V1, topics.MARKET_GAPS_V1])
+    await bus.create(list(TOPICS.values()))
     publisher = bus.publisher()
     await publisher.start()
     for message in messages:
-        is_gap = isinstance(message, gap_pb2.Gap)
-        topic = topics.MARKET_GAPS_V1 if is_gap else topics.MARKET_TRADES_V1
         await publisher.send(
-            outgoing(topic, message, key=KEY, subject="BTC-USDT", now_ns=1, event_id=None)
+            outgoing(
+                TOPICS[type(message)], message, key=KEY, subject="BTC-USDT", now_ns=1, event_id=None
+            )
         )
     await publisher.flush()
     return bus
@@ -166,3 +176,28 @@ def test_gaps_left_open_without_a_missing_trade_are_closed() -> None:
     feed.caught_up(None)
     closed = {g.id for g in gaps(outbox) if g.resolution == GapResolution.BACKFILLED}
     assert closed == {done.id, down.id}
+
+
+async def test_liquidations_that_the_last_owner_wrote_are_not_written_again() -> None:
+    """A reserve publishes what is neither in the topic nor older than the lease."""
+    bus = await written(
+        liquidation_pb2.Liquidation(
+            venue="binance",
+            instrument="BTC-USDT",
+            side=2,  # type: ignore[arg-type]
+            price=100,
+            size=1,
+            ts_event=50,
+        )
+    )
+    tails = await read_tails(bus, "binance", ["BTC-USDT"])
+
+    def is_published(ts_event: int, ts_ingest: int) -> bool:
+        one = Liquidation(MARKET, 2, 100, 1, ts_event, 1, ts_ingest, 1)
+        return is_news(LiquidationOut(one, "s"), tails, 40)
+
+    assert [is_published(50, 51), is_published(60, 61), is_published(30, 39)] == [
+        False,
+        True,
+        False,
+    ]

@@ -10,11 +10,12 @@ from google.protobuf.message import Message
 from teleglas.market.v1.gap_pb2 import GAP_RESOLUTION_OPEN
 from teleglas.market.v1.gap_pb2 import Gap as GapMessage
 from teleglas.market.v1.instrument_pb2 import Instrument as InstrumentMessage
+from teleglas.market.v1.liquidation_pb2 import Liquidation as LiquidationMessage
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import EARLIEST, Bus, PoisonError, TopicPartition
 from teleglas_contracts import topics
-from teleglas_ingest.pipeline.tail import LeftGap, Tail
+from teleglas_ingest.pipeline.tail import LeftGap, LiquidationKey, Tail
 
 __all__ = ["read_instruments", "read_tails"]
 
@@ -25,6 +26,8 @@ LAST_WINDOW = 200_000
 """Records of a partition that are looked through at most: some hours of a busy asset."""
 GAPS_WINDOW = 20_000
 """Records of gaps of a partition: days, as every gap is some few of them."""
+LIQUIDATIONS_WINDOW = 5_000
+"""Records of liquidations of a partition, marks among them: more than a lease lasts."""
 POLL_RECORDS = 5_000
 
 
@@ -37,6 +40,7 @@ class _Scan:
         self.oldest: int | None = None
         self.seen: set[int] = set()
         self.gaps: list[GapMessage] = []
+        self.liquidations: set[LiquidationKey] = set()
 
     def note(self, batch: TradeBatch) -> None:
         ranges = [(g.first_missing, g.last_missing) for g in self.gaps if g.last_missing]
@@ -59,7 +63,12 @@ class _Scan:
 
     @property
     def tail(self) -> Tail:
-        return Tail(self.last, self.ts_event, tuple(self._left(gap) for gap in self.gaps))
+        left = tuple(self._left(gap) for gap in self.gaps)
+        return Tail(self.last, self.ts_event, left, frozenset(self.liquidations))
+
+    @property
+    def has_something(self) -> bool:
+        return self.last is not None or bool(self.gaps or self.liquidations)
 
     def _left(self, gap: GapMessage) -> LeftGap:
         return LeftGap(
@@ -90,6 +99,7 @@ async def read_tails(bus: Bus, venue: str, symbols: Collection[str]) -> dict[str
     topic = topics.MARKET_TRADES_V1
     found = {f"{venue}:{symbol}": _Scan() for symbol in symbols}
     await _note_open_gaps(bus, found, symbols)
+    await _note_liquidations(bus, found, symbols)
     wanted: dict[int, set[str]] = {}
     for symbol in symbols:
         wanted.setdefault(topic.partition(symbol), set()).add(symbol)
@@ -110,7 +120,7 @@ async def read_tails(bus: Bus, venue: str, symbols: Collection[str]) -> dict[str
             > begins.get(TopicPartition(topic.name, number), 0)
         }
         window *= 10
-    return {k: scan.tail for k, scan in found.items() if scan.last is not None or scan.gaps}
+    return {key: scan.tail for key, scan in found.items() if scan.has_something}
 
 
 async def _note_open_gaps(bus: Bus, found: Mapping[str, _Scan], symbols: Collection[str]) -> None:
@@ -128,6 +138,22 @@ async def _note_open_gaps(bus: Bus, found: Mapping[str, _Scan], symbols: Collect
         scan = found.get(f"{gap.venue}:{gap.instrument}")
         if scan is not None and gap.resolution == GAP_RESOLUTION_OPEN:
             scan.gaps.append(gap)
+
+
+async def _note_liquidations(
+    bus: Bus, found: Mapping[str, _Scan], symbols: Collection[str]
+) -> None:
+    topic = topics.MARKET_LIQUIDATIONS_V1
+    begins, ends = await bus.begins([topic.name]), await bus.ends([topic.name])
+    numbers = {topic.partition(symbol) for symbol in symbols}
+    starts = _starts(topic.name, numbers, begins, ends, LIQUIDATIONS_WINDOW)
+    async for message in _between(bus, starts, ends):
+        if isinstance(message, LiquidationMessage):
+            scan = found.get(f"{message.venue}:{message.instrument}")
+            if scan is not None:
+                scan.liquidations.add(
+                    (int(message.side), message.price, message.size, message.ts_event)
+                )
 
 
 def _starts(

@@ -26,6 +26,7 @@ from teleglas_ingest.domain.numbers import RefusedError
 from teleglas_ingest.domain.progress import SourceClock, VenueClock
 from teleglas_ingest.domain.silence import Silent
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
+from teleglas_ingest.pipeline.held import is_news
 from teleglas_ingest.pipeline.link import Link, LinkTiming
 from teleglas_ingest.pipeline.marks import Marks
 from teleglas_ingest.pipeline.meters import Meters
@@ -55,6 +56,7 @@ class ShardPolicy(Struct, frozen=True, kw_only=True):
     progress_slack_ms: int = 100
     open_interest_every_s: float = 30.0
     streams_per_connection: int | None = None
+    lease_ttl_s: float = 10.0
 
 
 class Shard:
@@ -187,13 +189,10 @@ class Shard:
             feed.adopt(tails.get(key, Tail()), first.get(key), (writer_epoch << 20) + 1)
             if Channel.BOOKS in feed.sources:
                 feed.begin_book(self._monotonic_ns(), self._wall_ns())
+        since_ns = self._wall_ns() - int(2 * self._policy.lease_ttl_s * 1e9)
         for item in held:
-            if isinstance(item, TradesOut):
-                last = tails.get(item.market.key, Tail()).trade_sequence or -1
-                item.trades = [trade for trade in item.trades if trade.sequence > last]
-                if not item.trades:
-                    continue
-            self._outbox.put(item)
+            if is_news(item, tails, since_ns):
+                self._outbox.put(item)
 
     def renew(self) -> None:
         """Replace every connection by a new one, made before the old one is broken off."""

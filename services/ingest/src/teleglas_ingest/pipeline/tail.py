@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-__all__ = ["LeftGap", "Tail"]
+__all__ = ["LeftGap", "LiquidationKey", "Tail"]
+
+LiquidationKey = tuple[int, int, int, int]
+"""Side, price, size, ts_event: what makes a liquidation one of its instrument."""
 
 
 class LeftGap(Struct, frozen=True, kw_only=True):
@@ -28,3 +31,4 @@ class Tail(Struct, frozen=True):
     trade_sequence: int | None = None
     ts_event: int = 0
     left: tuple[LeftGap, ...] = ()
+    liquidations: frozenset[LiquidationKey] = frozenset()
