@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
 from teleglas_common.bus.encode import decode
-from teleglas_common.bus.ports import Bus, PoisonError, Record, TopicPartition
+from teleglas_common.bus.ports import Bus, BusError, PoisonError, Record, TopicPartition
 from teleglas_gateway.channels.base import Policy
 from teleglas_gateway.domain.positions import Position, SubjectKey, offset_of
 from teleglas_gateway.stream.hub import Hub
@@ -17,18 +19,22 @@ from teleglas_gateway.stream.subject import Subject
 
 __all__ = ["CatchUp", "CatchUpLimits", "Listener"]
 
+_LOG = structlog.get_logger(__name__)
 REPLAY_LOOKBACK = 256
 """Records read before a position, so that repeated trades of a hand-over are known as such."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatchUpLimits:
-    """Further than `max_records` behind, or after `timeout_s`, a client starts anew."""
+    """Further than `max_records` behind, or after `timeout_s`, a client starts anew; so it does if
+    the log is away at the last try: each of `back_offs_s` is followed by one more.
+    """
 
     max_records: int = 200_000
     max_concurrent: int = 4
     max_waiting: int = 256
     timeout_s: float = 60.0
+    back_offs_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
 
 
 class Listener(Protocol):
@@ -45,6 +51,9 @@ class Listener(Protocol):
 
     def start_anew(self, subject: Subject, reason: str) -> None:
         """The past cannot be had: say `recovered: false`, give a snapshot and go live."""
+
+    def fail(self) -> None:
+        """A fault of ours: close, and say where to resume."""
 
 
 @dataclass(slots=True)
@@ -95,23 +104,43 @@ class CatchUp:
         return "no_longer_kept" if offset < begins[partition] else None
 
     async def run(self, listener: Listener, wants: Mapping[Subject, Position]) -> None:
-        """Replay and join every subject, or start it anew."""
-        if self._waiting >= self._limits.max_waiting:
-            for subject in wants:
-                listener.start_anew(subject, "busy")
-            return
+        """Replay and join every subject, or start it anew: never leave one unanswered."""
         open_wants = {
             subject.key: _Want(subject, position.seq) for subject, position in wants.items()
         }
+        try:
+            reason = await self._catch_up(listener, open_wants)
+            for want in open_wants.values() if reason else ():
+                listener.start_anew(want.subject, reason)
+        except Exception:  # noqa: BLE001  # a client that waits for its past must hear of a fault
+            _LOG.exception("catch_up_failed", subjects=len(open_wants))
+            listener.fail()
+
+    async def _catch_up(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> str:
+        """Why the wants that are left cannot be met, or nothing."""
+        if self._waiting >= self._limits.max_waiting:
+            return "busy"
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._limits.timeout_s), self._slots:
-                await self._replay_all(listener, open_wants)
+            async with asyncio.timeout(self._limits.timeout_s):
+                for back_off_s in self._limits.back_offs_s:
+                    if await self._try(listener, open_wants):
+                        return ""
+                    await asyncio.sleep(back_off_s)
+                return "" if await self._try(listener, open_wants) else "unavailable"
         except TimeoutError:
-            for want in open_wants.values():
-                listener.start_anew(want.subject, "too_slow")
+            return "too_slow"
         finally:
             self._waiting -= 1
+
+    async def _try(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> bool:
+        """Whether nothing is left to be done; what was replayed is not replayed again."""
+        async with self._slots:
+            try:
+                await self._replay_all(listener, open_wants)
+            except BusError as error:
+                _LOG.warning("catch_up_interrupted", error=str(error), subjects=len(open_wants))
+        return not (open_wants and listener.is_open)
 
     async def _replay_all(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> None:
         replays = await self._plan(open_wants)
@@ -144,6 +173,7 @@ class CatchUp:
                 replay = replays[partition] = _Replay(partition, log, start)
             replay.next_offset = min(replay.next_offset, start)
             replay.wants[key] = want
+            want.chained = False
         return replays
 
     async def _feed(self, listener: Listener, replay: _Replay, records: Sequence[Record]) -> None:

@@ -63,7 +63,7 @@ class Session:
         self.grant: Grant | None = None
         self.opened_s = now_s
         self.outbox = Outbox(link.writer(), context.settings.outbox, self)
-        self.subscriptions = Subscriptions(context, wire, self.outbox)
+        self.subscriptions = Subscriptions(context, wire, self.outbox, self.fail)
 
     @property
     def is_open(self) -> bool:
@@ -107,6 +107,11 @@ class Session:
             Problem(Code.SLOW_READER, "more waits for this connection than may"),
             undelivered,
         )
+
+    def fail(self) -> None:
+        """A fault of ours, which was logged."""
+        problem = Problem(Code.INTERNAL, "the fault is ours and was logged")
+        self.end(CloseCode.INTERNAL, problem)
 
     def end(
         self,
@@ -161,8 +166,7 @@ class Session:
                 self._refuse(problem, problem.req_id)
             except Exception:  # noqa: BLE001  # one client's fault must not be silent nor spread
                 _LOG.exception("command_failed")
-                ours = Problem(Code.INTERNAL, "the fault is ours and was logged")
-                self.end(CloseCode.INTERNAL, ours)
+                self.fail()
         self._worker = None
 
     async def _obey(self, command: Command) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from teleglas_gateway.channels.base import Policy
@@ -45,10 +45,13 @@ class Subscriptions:
     Snapshots go out only as fast as the socket takes them, so a thousand of them fill no queue.
     """
 
-    def __init__(self, context: StreamContext, wire: Wire, outbox: Outbox) -> None:
+    def __init__(
+        self, context: StreamContext, wire: Wire, outbox: Outbox, fail: Callable[[], None]
+    ) -> None:
         self._context = context
         self._wire = wire
         self._outbox = outbox
+        self.fail = fail
         self._held: dict[SubjectKey, _Held] = {}
         self._joining: deque[_Held] = deque()
         self._catch_ups: set[asyncio.Task[None]] = set()
@@ -296,6 +299,9 @@ class _Resume:
         held = self._held[subject.key]
         if self._owner.holds(held):
             self._owner.start_anew(held, reason)
+
+    def fail(self) -> None:
+        self._owner.fail()
 
 
 def _positions(params: Subscribe) -> dict[SubjectKey, Position]:
