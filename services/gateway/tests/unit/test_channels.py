@@ -19,6 +19,7 @@ from teleglas_gateway.channels.base import Channel, Policy
 from teleglas_gateway.channels.tickers import merge
 from teleglas_gateway.stream.sequence import PartitionLog
 from teleglas_gateway.stream.wire import LegacyWire, V1Wire, Wire
+from teleglas_gateway.testing import book_delta, book_snapshot
 
 EXAMPLES = Path(__file__).parents[4] / "proto" / "examples"
 WIRES: tuple[Wire, ...] = (V1Wire(), LegacyWire(lambda name: name.partition("-")[0]))
@@ -188,3 +189,29 @@ def test_numbers_in_json_are_exact():
     assert frame is not None
     assert b'"price":1234567890123456.78' in frame
     assert payload(frame)
+
+
+def test_a_book_with_a_hole_has_no_state_until_the_next_snapshot():
+    """A change that does not follow makes what is known of the book wrong: nothing is shown."""
+    log = PartitionLog(BY_NAME["books"], "e1")
+    (first,) = log.read(1, book_snapshot(10, [(100, 5)], [(110, 5)]))
+    log.read(2, book_delta(11, [(101, 5)]))
+    log.read(3, book_delta(13, [(103, 5)]))
+    assert log.fold.current(first.subject) is None
+    log.read(4, book_delta(14, [(104, 5)]))
+    assert log.fold.current(first.subject) is None
+    log.read(5, book_snapshot(15, [(104, 5)], [(110, 5)]))
+    log.read(6, book_delta(16, [(105, 5)]))
+    book = log.fold.current(first.subject)
+    assert (book.sequence, list(book.bid_prices)) == (16, [105, 104])
+
+
+def test_a_book_is_not_lost_to_a_repeated_change():
+    """A change from before the newest one is in the book already."""
+    log = PartitionLog(BY_NAME["books"], "e1")
+    (first,) = log.read(1, book_snapshot(10, [(100, 5)], [(110, 5)]))
+    log.read(2, book_delta(11, [(100, 7)]))
+    log.read(3, book_delta(12, [(100, 9)]))
+    log.read(4, book_delta(11, [(100, 7)]))
+    book = log.fold.current(first.subject)
+    assert (book.sequence, list(book.bid_sizes)) == (12, [9])

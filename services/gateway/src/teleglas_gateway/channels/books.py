@@ -47,14 +47,25 @@ class BookFold:
         )
         if message.kind == book_pb2.BOOK_UPDATE_KIND_SNAPSHOT:
             self._tails[subject] = [message]
-        elif (tail := self._tails.get(subject)) is not None:
-            if tail[0].book_epoch != message.book_epoch:
-                del self._tails[subject]
-            else:
-                tail.append(message)
-                if len(tail) > MAX_TAIL:
-                    tail[:] = [fold_book(tail)]
+        else:
+            self._change(subject, message)
         return (Part(subject, 0, message),)
+
+    def _change(self, subject: SubjectKey, change: book_pb2.BookUpdate) -> None:
+        """Keep a change that follows; one that leaves a hole ends what is known of the book."""
+        tail = self._tails.get(subject)
+        if tail is None:
+            return
+        newest = tail[-1]
+        reached = (newest.book_epoch, newest.sequence)
+        if (change.book_epoch, change.sequence) <= reached:
+            return
+        if (change.book_epoch, change.prev_sequence) != reached:
+            del self._tails[subject]
+            return
+        tail.append(change)
+        if len(tail) > MAX_TAIL:
+            tail[:] = [fold_book(tail)]
 
     def current(self, subject: SubjectKey) -> book_pb2.BookUpdate | None:
         tail = self._tails.get(subject)
