@@ -30,6 +30,9 @@ __all__ = ["Duties", "ShardTenure", "Standby", "begin_tenure", "stand_by"]
 
 _log = structlog.get_logger(__name__)
 
+REFRESH_TIMEOUT_S = 3.0
+"""Of a take-over's look at the instruments, beside that at the tails."""
+
 
 class Duties(Struct, frozen=True, kw_only=True):
     """What one venue's shards are to do, and with what."""
@@ -145,6 +148,14 @@ class _Catalogue:
         self._outbox.put(InstrumentOut(instrument, version + 1, now_ns))
 
 
+def _fit(before: Sequence[Market], after: Sequence[Market]) -> bool:
+    """Books and batches of the ones can go on as those of the others."""
+    known = {market.symbol: market.instrument for market in before}
+    return {market.symbol for market in after} == set(known) and not any(
+        _rescaled(known[market.symbol], market.instrument) for market in after
+    )
+
+
 def _rescaled(before: Instrument, after: Instrument) -> bool:
     return (
         before.price_exponent != after.price_exponent
@@ -184,7 +195,7 @@ class Standby:
         self, duties: Duties, shard: Shard, outbox: Outbox, markets: Sequence[Market]
     ) -> None:
         self._duties = duties
-        self._shard = shard
+        self.shard = shard
         self._outbox = outbox
         self._markets = markets
         self._running = asyncio.create_task(shard.run())
@@ -192,9 +203,27 @@ class Standby:
     async def take_over(self, lease: Lease) -> ShardTenure:
         """The lease is ours: write from where the other one stopped."""
         duties = self._duties
-        tails = await read_tails(duties.bus, duties.venue.name, [m.symbol for m in self._markets])
-        self._shard.adopt(tails, lease.epoch)
-        return await _tenure(duties, lease, self._shard, self._outbox, self._markets, self._running)
+        symbols = [market.symbol for market in self._markets]
+        tails, markets = await asyncio.gather(
+            read_tails(duties.bus, duties.venue.name, symbols), self._fresh_markets(lease.shard)
+        )
+        if not _fit(self._markets, markets):
+            _log.warning("instruments changed while standing by", venue=duties.venue.name)
+            await self.close()
+            return await begin_tenure(duties, lease)
+        self.shard.adopt(tails, lease.epoch)
+        return await _tenure(duties, lease, self.shard, self._outbox, markets, self._running)
+
+    async def _fresh_markets(self, shard: int) -> Sequence[Market]:
+        """The instruments as they are now; as they were where the venue does not say in time: then
+        the watch over them tells later.
+        """
+        try:
+            async with asyncio.timeout(REFRESH_TIMEOUT_S):
+                return await _markets(self._duties, shard)
+        except TimeoutError:
+            _log.warning("instruments not refreshed", venue=self._duties.venue.name)
+            return self._markets
 
     @property
     def is_finished(self) -> bool:
