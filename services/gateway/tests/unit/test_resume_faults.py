@@ -22,6 +22,14 @@ class FaultyBus(MemoryBus):
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[Exception] = []
+        self.begins_fault: Exception | None = None
+        self.asked_begins = 0
+
+    async def begins(self, topics):
+        self.asked_begins += 1
+        if self.begins_fault is not None:
+            raise self.begins_fault
+        return await super().begins(topics)
 
     def reader(self, positions):
         reader = super().reader(positions)
@@ -103,3 +111,36 @@ async def test_an_unforeseen_fault_closes_with_where_to_resume():
         await follower.catch_up_to(9)
         follower.disconnect()
         assert [int(message["data"]["id"]) for message in follower.heard] == list(range(1, 10))
+
+
+async def test_a_thousand_resumes_ask_the_log_once_where_it_begins():
+    """One frame with many positions, or many clients at once, cost the log a single question."""
+    bus = FaultyBus()
+    async with open_streams(SETTINGS, bus=await make_bus(bus)) as edge:
+        followers = [Follower(edge) for _ in range(20)]
+        for follower in followers:
+            await follower.connect()
+        await publish(edge.bus, MARKET_TRADES_V1, trade_batch(1, 1))
+        for follower in followers:
+            await follower.catch_up_to(1)
+            follower.disconnect()
+        await publish(edge.bus, MARKET_TRADES_V1, trade_batch(2, 1))
+        await eventually(lambda: edge.streams.hub.subject(_key(followers[0])).last_seq == 1 << 10)
+        bus.asked_begins = 0
+        for follower in followers:
+            await follower.connect()
+            await follower.catch_up_to(2)
+        assert bus.asked_begins == 1
+
+
+async def test_a_resume_starts_anew_if_the_log_does_not_say_where_it_begins():
+    """The client keeps its connection and is told that its past cannot be had now."""
+    bus = FaultyBus()
+    async with open_streams(SETTINGS, bus=await make_bus(bus)) as edge:
+        follower = Follower(edge)
+        await behind(edge, follower)
+        bus.begins_fault = BusError("away")
+        answer = await follower.connect()
+        assert answer["subscriptions"][0]["recovered"] is False
+        assert follower.pipe.of("resumed")[0]["reason"] == "unavailable"
+        assert not follower.pipe.closed

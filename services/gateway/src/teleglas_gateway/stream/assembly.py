@@ -62,6 +62,7 @@ class Streams:
         await reference.start()
         hub = Hub(bus, channels, reference.epochs, watcher=watcher)
         await hub.start()
+        await reference.catch_up()
         conflator = Conflator()
         admissions = Admissions(settings)
         context = StreamContext(

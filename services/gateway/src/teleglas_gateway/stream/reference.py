@@ -30,14 +30,27 @@ class Reference:
         self._catalogue = catalogue
         self._reader: Reader | None = None
         self._live = False
+        self._next: dict[TopicPartition, int] = {}
         self.epochs: dict[str, str] = {}
 
     async def start(self) -> None:
         ends = await self._bus.ends([topic.name for topic in TOPICS])
-        begins = await self._bus.begins([topic.name for topic in TOPICS])
         self._reader = self._bus.reader(dict.fromkeys(ends, EARLIEST))
         await self._reader.start()
-        left = {part: end for part, end in ends.items() if begins[part] < end}
+        await self.catch_up()
+        self._live = True
+
+    async def catch_up(self) -> None:
+        """Read up to what is there now: whoever is served knows every listing of this moment."""
+        if self._reader is None:
+            raise RuntimeError("expected started reference data")
+        ends = await self._bus.ends([topic.name for topic in TOPICS])
+        begins = await self._bus.begins([topic.name for topic in TOPICS])
+        left = {
+            part: end
+            for part, end in ends.items()
+            if max(begins[part], self._next.get(part, 0)) < end
+        }
         quiet_turns = 0
         while left and quiet_turns < MAX_QUIET_TURNS:
             reached = await self._turn(self._reader)
@@ -45,7 +58,6 @@ class Reference:
             for partition, offset in reached.items():
                 if offset + 1 >= left.get(partition, 0):
                     left.pop(partition, None)
-        self._live = True
 
     async def run(self) -> None:
         """Follow until cancelled; EpochChangedError ends the process, which then starts afresh."""
@@ -67,7 +79,9 @@ class Reference:
                     self._take_epoch(record)
                 else:
                     self._take_instrument(record)
-        return {partition: records[-1].offset for partition, records in polled.items()}
+        reached = {partition: records[-1].offset for partition, records in polled.items()}
+        self._next.update({partition: offset + 1 for partition, offset in reached.items()})
+        return reached
 
     def _take_epoch(self, record: Record) -> None:
         topic = (record.key or b"").decode(errors="replace")
