@@ -10,9 +10,10 @@ from teleglas_common.bus.memory import MemoryBus
 from teleglas_contracts import topics
 from teleglas_ingest.adapters.tail import read_tails
 from teleglas_ingest.domain.continuity import RangeRule
-from teleglas_ingest.domain.events import Channel, Gap, GapResolution, Liquidation, Trade
+from teleglas_ingest.domain.events import Channel, Gap, GapCause, GapResolution, Liquidation, Trade
 from teleglas_ingest.domain.tape import Hole
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
+from teleglas_ingest.pipeline.gaps import new_gap
 from teleglas_ingest.pipeline.held import is_news
 from teleglas_ingest.pipeline.meters import Counts
 from teleglas_ingest.pipeline.outbox import GapOut, LiquidationOut, Outbox
@@ -201,3 +202,21 @@ async def test_liquidations_that_the_last_owner_wrote_are_not_written_again() ->
         True,
         False,
     ]
+
+
+def test_gaps_of_a_reserve_that_end_after_the_tail_are_written() -> None:
+    """What broke and was closed while the last owner was already dead is named too."""
+    outbox = Outbox()
+    outbox.hold()
+    known = {KEY: Tail(10, 10)}
+    for number, ts_to, resolution in ((1, 5, 4), (2, 20, 1), (2, 20, 4), (3, 0, 1)):
+        gap = new_gap(MARKET, Channel.LIQUIDATIONS, GapCause.DISCONNECT, f"{number}", 1, "")
+        gap.ts_to, gap.resolution = ts_to, resolution
+        outbox.put(GapOut(gap, "s"))
+    for first, last in ((8, 10), (12, 14)):
+        gap = new_gap(MARKET, Channel.TRADES, GapCause.SEQUENCE_BREAK, f"{first}", 1, "")
+        gap.first_missing, gap.last_missing = first, last
+        outbox.put(GapOut(gap, "s"))
+    held = [item for item in outbox.release() if is_news(item, known, 0)]
+    found = [(item.gap.id.rpartition(":")[2], item.gap.resolution) for item in held]  # type: ignore[union-attr]
+    assert found == [("2", 4), ("3", 1), ("12", 1)]

@@ -141,6 +141,8 @@ class MarketFeed(BookFeed):
 
     def _adopt_trades(self, last: int, tail: Tail, first_held: Trade | None) -> None:
         self.tape.forget(last)
+        followed = {hole.first for hole in self.tape.holes}
+        self._hole_gaps = {n: gap for n, gap in self._hole_gaps.items() if n in followed}
         if self.tape.last is None:
             self.tape = TradeTape(last, tail.ts_event)
             self.connected(Channel.TRADES, 0, GapCause.RESTART)

@@ -99,6 +99,9 @@ Out = (
 MAX_HELD = 10_000
 """Items kept while another process writes: a minute of a busy shard."""
 
+MAX_HELD_GAPS = 1_000
+"""Gaps kept beside them, each in its last revision."""
+
 
 class Outbox:
     """A queue that blocks its readers: they pause at `high` items and resume at `low`. What one
@@ -108,6 +111,7 @@ class Outbox:
     def __init__(self, *, high: int = 20_000, low: int = 5_000) -> None:
         self._items: deque[Out] = deque()
         self._held: deque[Out] | None = None
+        self._held_gaps: dict[str, GapOut] = {}
         self._high = high
         self._low = low
         self._wake = asyncio.Event()
@@ -119,26 +123,36 @@ class Outbox:
         self._on_pressure.append(listener)
 
     def hold(self) -> None:
-        """Publish nothing: keep the latest trades and liquidations, drop all else. Another process
-        still writes this shard, and what it writes last is in what we keep.
+        """Publish nothing: keep the latest trades, liquidations and gaps, drop all else. Another
+        process still writes this shard, and what it writes last is in what we keep.
         """
         self._held = deque(maxlen=MAX_HELD)
+        self._held_gaps = {}
 
     def release(self) -> list[Out]:
         """Return what was held; what is put from now on is published."""
+        gaps, self._held_gaps = self._held_gaps, {}
         held, self._held = list(self._held or ()), None
-        return held
+        return [*gaps.values(), *held]
 
     def put(self, item: Out) -> None:
         if self._held is not None:
-            if isinstance(item, TradesOut | LiquidationOut):
-                self._held.append(item)
+            self._keep(item, self._held)
             return
         self._items.append(item)
         if not self._wake.is_set():
             self._wake.set()
         if len(self._items) >= self._high and not self.pressed:
             self._press(True)
+
+    def _keep(self, item: Out, held: deque[Out]) -> None:
+        if isinstance(item, TradesOut | LiquidationOut):
+            held.append(item)
+        elif isinstance(item, GapOut):
+            self._held_gaps.pop(item.gap.id, None)
+            self._held_gaps[item.gap.id] = item
+            if len(self._held_gaps) > MAX_HELD_GAPS:
+                del self._held_gaps[next(iter(self._held_gaps))]
 
     async def take(self, most: int) -> list[Out]:
         """Wait for items, then return the oldest ones, at most `most`."""
