@@ -13,6 +13,7 @@ from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus, BusError, PoisonError, Record, TopicPartition
 from teleglas_gateway.channels.base import Policy
 from teleglas_gateway.domain.positions import Position, SubjectKey, offset_of
+from teleglas_gateway.stream.begins import Begins
 from teleglas_gateway.stream.hub import Hub
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.subject import Subject
@@ -83,6 +84,7 @@ class CatchUp:
 
     def __init__(self, bus: Bus, hub: Hub, limits: CatchUpLimits) -> None:
         self._bus = bus
+        self._begins = Begins(bus)
         self._hub = hub
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.max_concurrent)
@@ -100,7 +102,11 @@ class CatchUp:
             return "unknown_position"
         if live - offset > self._limits.max_records:
             return "too_far_behind"
-        begins = await self._bus.begins([partition.topic])
+        try:
+            begins = await self._begins.of(partition.topic)
+        except BusError as error:
+            _LOG.warning("catch_up_refused", error=str(error), subject=str(subject.key))
+            return "unavailable"
         return "no_longer_kept" if offset < begins[partition] else None
 
     async def run(self, listener: Listener, wants: Mapping[Subject, Position]) -> None:
@@ -160,12 +166,10 @@ class CatchUp:
             await reader.stop()
 
     async def _plan(self, open_wants: Mapping[SubjectKey, _Want]) -> dict[TopicPartition, _Replay]:
-        begins = await self._bus.begins(
-            sorted({want.subject.channel.topic.name for want in open_wants.values()})
-        )
         replays: dict[TopicPartition, _Replay] = {}
         for key, want in open_wants.items():
             partition = self._hub.partition(key)
+            begins = await self._begins.of(partition.topic)
             start = max(begins[partition], offset_of(want.last_seq) - REPLAY_LOOKBACK)
             replay = replays.get(partition)
             if replay is None:
