@@ -10,7 +10,15 @@ from teleglas_common.bus.memory import MemoryBus
 from teleglas_contracts import topics
 from teleglas_ingest.adapters.tail import read_tails
 from teleglas_ingest.domain.continuity import RangeRule
-from teleglas_ingest.domain.events import Channel, Gap, GapCause, GapResolution, Liquidation, Trade
+from teleglas_ingest.domain.events import (
+    BookChange,
+    Channel,
+    Gap,
+    GapCause,
+    GapResolution,
+    Liquidation,
+    Trade,
+)
 from teleglas_ingest.domain.tape import Hole
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
 from teleglas_ingest.pipeline.gaps import new_gap
@@ -220,3 +228,22 @@ def test_gaps_of_a_reserve_that_end_after_the_tail_are_written() -> None:
     held = [item for item in outbox.release() if is_news(item, known, 0)]
     found = [(item.gap.id.rpartition(":")[2], item.gap.resolution) for item in held]  # type: ignore[union-attr]
     assert found == [("2", 4), ("3", 1), ("12", 1)]
+
+
+def test_a_restart_is_named_at_once_and_once_more_when_repaired() -> None:
+    """A second kill before the repair leaves gaps that the next owner finds open and closes."""
+    old = LeftGap(id=f"{KEY}:books:1", channel=Channel.BOOKS, cause=7, ts_from=1)
+    tail = Tail(10, 10, (old,))
+    feed, outbox, _ = feed_of(tail)
+    feed.restarted(tail)
+    opened = gaps(outbox)
+    assert {(g.channel, g.resolution) for g in opened} == {(1, 1), (2, 1), (4, 1)}
+    feed.connected(Channel.TRADES, 0, GapCause.RESTART)
+    feed.caught_up(None)
+    feed.on_book(BookChange(MARKET, True, 1, 1, -1, [1], [1], [2], [1], 20, 2, 0), 0)
+    closed = {g.id: (g.resolution, g.ts_to) for g in gaps(outbox)}
+    assert closed == {
+        f"{KEY}:trades:11": (GapResolution.BACKFILLED, 10),
+        f"{KEY}:books:10": (GapResolution.RESYNCED, 20),
+        f"{KEY}:books:1": (GapResolution.RESYNCED, 20),
+    }

@@ -119,14 +119,21 @@ class MarketFeed(BookFeed):
         """
         ts_event = tail.ts_event
         self._restore(tail.left)
-        for channel in (Channel.BOOKS, Channel.LIQUIDATIONS):
-            if channel in self.sources:
-                detail = "a new process took over"
-                gap = self._gap(channel, GapCause.RESTART, f"{ts_event}", ts_event, detail)
-                if channel is Channel.BOOKS:
-                    self._book_gap = gap
-                else:
-                    self._down[channel] = gap
+        for channel in (Channel.TRADES, Channel.BOOKS, Channel.LIQUIDATIONS):
+            if channel not in self.sources or channel in self._down:
+                continue
+            detail = "a new process took over"
+            gap = self._gap(channel, GapCause.RESTART, f"{ts_event}", ts_event, detail)
+            if channel is Channel.TRADES:
+                if self.tape.last is None:
+                    continue
+                gap.first_missing = self.tape.last + 1
+                gap.id = f"{self.market.key}:trades:{gap.first_missing}"
+            if channel is Channel.BOOKS:
+                self._book_gap = gap
+            else:
+                self._down[channel] = gap
+            self._put_gap(gap)
 
     def adopt(self, tail: Tail, first_held: Trade | None, book_epoch: int) -> None:
         """Take over from the process that wrote until `tail`: the book under our own epoch, and the
