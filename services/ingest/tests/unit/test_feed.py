@@ -189,6 +189,7 @@ def test_a_new_process_names_what_it_cannot_know() -> None:
     for channel in Channel:
         feed.connected(channel, 0, GapCause.RESTART)
     assert asked.calls == ["catch_up", "resync"]
+    feed.proven(Channel.LIQUIDATIONS, 80 * MS)
     feed.on_book(book(1, 1, snapshot=True, ts=90 * MS), 1)
     feed.on_trade(trade(9), 0)
     last = {gap.channel: gap for gap in gaps(outbox)}
@@ -268,3 +269,24 @@ def test_a_source_that_promised_nothing_retires_without_a_word() -> None:
     clock = SourceClock(VenueClock(), slack_ns=0)
     Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of).retire()
     assert len(outbox) == 0
+
+
+def test_a_gap_of_liquidations_ends_with_the_first_time_after_it() -> None:
+    """Neither at 0, before anything was heard, nor at a time from before the break."""
+    feed, outbox, _ = feed_of()
+    feed.disconnected(Channel.LIQUIDATIONS, 50 * MS, GapCause.DISCONNECT, "gone")
+    feed.connected(Channel.LIQUIDATIONS, 50 * MS, GapCause.DISCONNECT)
+    feed.proven(Channel.LIQUIDATIONS, 50 * MS)
+    assert [gap.resolution for gap in gaps(outbox)] == [GapResolution.OPEN]
+    feed.proven(Channel.LIQUIDATIONS, 60 * MS)
+    (gap,) = gaps(outbox)
+    assert (gap.resolution, gap.ts_from, gap.ts_to) == (GapResolution.LOST, 50 * MS, 60 * MS)
+
+
+def test_a_gap_of_tickers_ends_with_the_first_that_has_a_time() -> None:
+    """A quote of a venue that gives it none proves nothing."""
+    feed, outbox, _ = feed_of()
+    feed.disconnected(Channel.TICKERS, 50 * MS, GapCause.DISCONNECT, "gone")
+    feed.on_ticker(quote(1, 55 * MS), 0)
+    feed.on_ticker(Ticker(MARKET, -8, -8, 60 * MS, 2, 61 * MS), 0)
+    assert [(gap.resolution, gap.ts_to) for gap in gaps(outbox)] == [(1, 0), (3, 60 * MS)]

@@ -87,6 +87,7 @@ class MarketFeed(BookFeed):
         self._hole_gaps: dict[int, Gap] = {}
         self._down: dict[Channel, Gap] = {}
         self._last_seen: dict[Channel, int] = {}
+        self._reopened_at: int | None = None
 
     # --- events ------------------------------------------------------------------------------
 
@@ -105,7 +106,8 @@ class MarketFeed(BookFeed):
             self._open_hole(self.tape.holes[-1])
 
     def on_ticker(self, ticker: Ticker, now_ns: int) -> None:  # noqa: ARG002
-        self._recover(Channel.TICKERS, ticker.ts_event, GapResolution.RESYNCED)
+        if ticker.ts_event:
+            self._recover(Channel.TICKERS, ticker.ts_event, GapResolution.RESYNCED)
         self._put_ticker(ticker if ticker.sequence is None else self._quotes.add(ticker))
 
     def on_liquidation(self, liquidation: Liquidation, now_ns: int) -> None:  # noqa: ARG002
@@ -145,6 +147,8 @@ class MarketFeed(BookFeed):
         if last is not None:
             self._adopt_trades(last, tail, first_held)
         self._restore(tail.left)
+        if Channel.LIQUIDATIONS in self._left:
+            self._reopened_at = 0
 
     def _adopt_trades(self, last: int, tail: Tail, first_held: Trade | None) -> None:
         self.tape.forget(last)
@@ -172,7 +176,7 @@ class MarketFeed(BookFeed):
         elif channel is Channel.BOOKS:
             self.want_book()
         elif channel is Channel.LIQUIDATIONS:
-            self._recover(channel, ts_event, GapResolution.LOST)
+            self._reopened_at = ts_event
 
     def disconnected(self, channel: Channel, ts_event: int, cause: GapCause, detail: str) -> None:
         """The channel's frames stopped at `ts_event`: say so once, whatever comes of it."""
@@ -183,6 +187,8 @@ class MarketFeed(BookFeed):
             return
         if channel is Channel.TRADES:
             self._standing.down(self.tape.last)
+        if channel is Channel.LIQUIDATIONS:
+            self._reopened_at = None
         if channel in self._down:
             return
         if channel is Channel.TRADES:
@@ -196,6 +202,15 @@ class MarketFeed(BookFeed):
             gap = self._gap(channel, cause, f"{since}", since, detail)
         self._down[channel] = gap
         self._put_gap(gap)
+
+    def proven(self, channel: Channel, ts_event: int) -> None:
+        """The channel's connection has seen this time. The first after a break ends it:
+        liquidations are too rare to wait for one.
+        """
+        reopened_at = self._reopened_at
+        if channel is Channel.LIQUIDATIONS and reopened_at is not None and ts_event > reopened_at:
+            self._reopened_at = None
+            self._recover(channel, ts_event, GapResolution.LOST)
 
     # --- repairs -----------------------------------------------------------------------------
 

@@ -316,6 +316,8 @@ class Shard:
     async def _progress(self) -> None:
         while True:
             await asyncio.sleep(self._policy.progress_every_s)
+            for (channel, key), (link, _) in self._link_of.items():
+                self.feeds[key].proven(channel, link.clock.newest)
             for marks in self._marks:
                 marks.emit()
             self._count()
