@@ -144,3 +144,23 @@ async def test_a_resume_starts_anew_if_the_log_does_not_say_where_it_begins():
         assert answer["subscriptions"][0]["recovered"] is False
         assert follower.pipe.of("resumed")[0]["reason"] == "unavailable"
         assert not follower.pipe.closed
+
+
+async def test_a_repeat_of_long_ago_is_left_out_of_a_replay_as_it_is_live():
+    """A replay reads back as far as the hub did: it knows what the hub knows to be a repeat."""
+    async with open_streams(SETTINGS, bus=await make_bus()) as edge:
+        follower = Follower(edge)
+        await follower.connect()
+        await publish(edge.bus, MARKET_TRADES_V1, *(trade_batch(n, 1) for n in range(1, 401)))
+        await follower.catch_up_to(400)
+        follower.disconnect()
+        repeat, fresh = trade_batch(1, 1, writer_epoch=2), trade_batch(401, 1, writer_epoch=2)
+        await publish(edge.bus, MARKET_TRADES_V1, repeat, fresh)
+        await eventually(
+            lambda: edge.streams.hub.subject(_key(follower)).last_seq == 401 << 10, every_s=0
+        )
+        await follower.connect()
+        await follower.catch_up_to(401)
+        follower.disconnect()
+        ids = [int(message["data"]["id"]) for message in follower.heard]
+        assert ids == list(range(1, 402))

@@ -21,8 +21,6 @@ from teleglas_gateway.stream.subject import Subject
 __all__ = ["CatchUp", "CatchUpLimits", "Listener"]
 
 _LOG = structlog.get_logger(__name__)
-REPLAY_LOOKBACK = 256
-"""Records read before a position, so that repeated trades of a hand-over are known as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,9 @@ class CatchUp:
         for key, want in open_wants.items():
             partition = self._hub.partition(key)
             begins = await self._begins.of(partition.topic)
-            start = max(begins[partition], offset_of(want.last_seq) - REPLAY_LOOKBACK)
+            # as far back as the hub began, so that it knows the same repeats and replaced writers
+            lookback = want.subject.channel.lookback
+            start = max(begins[partition], offset_of(want.last_seq) - lookback)
             replay = replays.get(partition)
             if replay is None:
                 log = PartitionLog(want.subject.channel, want.subject.log.epoch)
