@@ -290,3 +290,29 @@ def test_a_gap_of_tickers_ends_with_the_first_that_has_a_time() -> None:
     feed.on_ticker(quote(1, 55 * MS), 0)
     feed.on_ticker(Ticker(MARKET, -8, -8, 60 * MS, 2, 61 * MS), 0)
     assert [(gap.resolution, gap.ts_to) for gap in gaps(outbox)] == [(1, 0), (3, 60 * MS)]
+
+
+def test_a_book_that_resyncs_holds_its_marks_for_a_while() -> None:
+    """The snapshot to come is of a time that is not promised yet; a dead book blocks no one."""
+    feed, outbox, _ = feed_of(book_hold_ns=100 * MS)
+    clock = SourceClock(VenueClock(), slack_ns=0)
+    marks = Marks("binance", "s", clock, [(Channel.BOOKS, feed)], outbox, partition_of)
+
+    def marked(at: int) -> list[int]:
+        clock.see(at)
+        marks.emit()
+        return [i.ts_event for i in outbox.take_now(100) if isinstance(i, ProgressOut)]
+
+    feed.tick(1, 0)
+    assert marked(5) == []
+    feed.on_book(book(1, 1, snapshot=True, ts=10), 1)
+    assert marked(12) == [12]
+    feed.on_book(book(5, 6, ts=20), 2)
+    assert marked(30) == []
+    feed.on_book(book(6, 6, snapshot=True, ts=40), 3)
+    assert marked(50) == [50]
+    feed.on_book(book(9, 9, ts=60), 4)
+    feed.tick(5, 0)
+    assert marked(70) == []
+    feed.tick(6 + 100 * MS, 0)
+    assert marked(80) == [80]

@@ -43,6 +43,10 @@ class BookFeed:
         self._snapshot_ns = 0
         self._snapshot_event = 0
         self._book_gap: Gap | None = None
+        self._book_ts = 0
+        """Event time of the last change that was published, by us or by the writer before."""
+        self._wanting_ns: int | None = None
+        self._is_book_given_up = False
         self._left: dict[Channel, list[Gap]] = {}
 
     def on_book(self, change: BookChange, now_ns: int, *, standby: bool = False) -> None:
@@ -61,6 +65,23 @@ class BookFeed:
         if self.book.state is SyncState.WANTS_SNAPSHOT and not self.resyncing:
             self.resyncing = True
             self._resync()
+
+    @property
+    def book_held_at(self) -> int | None:
+        """Event time after which the book is still to be published: while it resyncs, and not for
+        ever.
+        """
+        wants = self.book.state is SyncState.WANTS_SNAPSHOT
+        return self._book_ts if wants and not self._is_book_given_up else None
+
+    def watch_book(self, now_ns: int) -> None:
+        """Count how long the book has been missing."""
+        if self.book.state is not SyncState.WANTS_SNAPSHOT:
+            self._wanting_ns, self._is_book_given_up = None, False
+        elif self._wanting_ns is None:
+            self._wanting_ns = now_ns
+        elif now_ns - self._wanting_ns > self._policy.book_hold_ns:
+            self._is_book_given_up = True
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -86,6 +107,7 @@ class BookFeed:
                 self._snapshot_ns, self._snapshot_event = now_ns, update.ts_event
         self._had_book = True
         latest = updates[-1]
+        self._book_ts = max(self._book_ts, latest.ts_event)
         if self._left and self.book.state is SyncState.LIVE:
             self._close_left(Channel.BOOKS, GapResolution.RESYNCED, latest.ts_event)
         gap = self._book_gap

@@ -78,6 +78,7 @@ class MarketFeed(BookFeed):
         )
         self.tape = TradeTape(tail.trade_sequence, tail.ts_event)
         self._repairs = repairs
+        self._book_ts = tail.ts_event
         self._standing = Standing(tail.trade_sequence)
         self._batcher = TradeBatcher(
             max_trades=policy.max_batch_trades, max_age_ns=policy.max_batch_age_ns
@@ -269,6 +270,12 @@ class MarketFeed(BookFeed):
         self._meters.lost(self.market.venue, lost)
         self._put_gap(gap)
 
+    def held(self, channel: Channel) -> int | None:
+        """Event time after which a channel's records may still be incomplete."""
+        if channel is Channel.TRADES:
+            return self.held_at
+        return self.book_held_at if channel is Channel.BOOKS else None
+
     @property
     def held_at(self) -> int | None:
         """Event time after which this instrument's trades may still be incomplete."""
@@ -281,6 +288,7 @@ class MarketFeed(BookFeed):
 
     def tick(self, now_ns: int, ts_ingest: int) -> None:
         """Publish what is due. Called some two hundred times a second."""
+        self.watch_book(now_ns)
         due = self._batcher.due(now_ns)
         if due is not None:
             self._put_trades(due)

@@ -40,10 +40,8 @@ class Marks:
     def emit(self) -> None:
         mark = self._clock.mark
         for channel, members, promise in self._groups:
-            held_at = None
-            if channel is Channel.TRADES:
-                holds = [feed.held_at for feed in members]
-                held_at = min((hold for hold in holds if hold is not None), default=None)
+            holds = [feed.held(channel) for feed in members]
+            held_at = min((hold for hold in holds if hold is not None), default=None)
             given = promise.advance(mark, held_at)
             if given is not None:
                 self._put(channel, members, given, retired=False)
