@@ -10,7 +10,7 @@ from teleglas_market_data.domain.bar import Bar
 from teleglas_market_data.domain.candles import Closed, InstrumentCandles, LostSpan
 from teleglas_market_data.domain.intervals import DAY_NS, INTERVALS
 from teleglas_market_data.domain.lateness import plan, settle
-from teleglas_market_data.domain.trades import TradeRow
+from teleglas_market_data.domain.trades import TradeRow, examine
 
 WEEK_NS = 7 * DAY_NS
 BASE_TS = 1_723_161_600_000_000_000
@@ -50,7 +50,7 @@ class Driver:
             return
         self.candles.contiguous = self.contiguous
         admission = self.candles.admission
-        fresh, unsure = admission.admit(rows, contiguous=self.contiguous)
+        fresh, unsure = admission.admit(rows, contiguous=self.contiguous, is_plain=examine(rows))
         fresh = [*fresh, *(r for r in unsure if (r[2], r[0]) not in self.known)]
         self.known |= {(r[2], r[0]) for r in fresh}
         self.candles.fold(fresh)

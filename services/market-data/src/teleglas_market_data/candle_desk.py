@@ -37,17 +37,19 @@ class CandleDesk:
         ):
             candles.refine(batch.price_exponent, batch.size_exponent)
         candles.contiguous = contiguous
-        fresh, unsure = candles.admission.admit(batch.rows, contiguous=contiguous)
+        fresh, unsure = candles.admission.admit(
+            batch.rows, contiguous=contiguous, is_plain=batch.is_plain
+        )
         if unsure:
             fresh = [*fresh, *await self._unknown(candles, unsure)]
         if fresh is not batch.rows:
             self.counts.duplicates(batch.venue, len(batch.rows) - len(fresh))
             if not fresh:
                 return []
-            batch = batch._replace(rows=fresh)
+            batch = batch._replace(rows=fresh, is_plain=False)
         self.pending.trades.append(batch)
         self.pending.touched.add(market)
-        candles.fold(self._scaled(candles, batch))
+        candles.fold(self._scaled(candles, batch), is_plain=batch.is_plain)
         return await self._settle(candles, ()) if candles.has_late else []
 
     def advance(self, market: Market, watermark: int) -> list[StoredCandle]:

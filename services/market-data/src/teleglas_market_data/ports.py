@@ -54,6 +54,8 @@ class StoredTrades(NamedTuple):
     size_exponent: int
     contracts_exponent: int
     rows: Sequence[TradeRow]
+    is_plain: bool = False
+    """See `domain.trades.examine`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,14 @@ from teleglas.market.v1.candle_pb2 import Candle, Component
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas_common.bus.ports import PoisonError
 from teleglas_market_data.domain.intervals import INTERVALS
-from teleglas_market_data.domain.trades import TradeRow
+from teleglas_market_data.domain.trades import ENUM_BITS, ImpossibleTradeError, TradeRow, examine
 from teleglas_market_data.ports import StoredCandle, StoredTrades
 
 __all__ = ["ENUM_BITS", "are_names", "candle_id", "candle_key", "candle_message", "stored_trades"]
 
 INT64_MAX = (1 << 63) - 1
 MAX_EXPONENT = 30
-MAX_SIZE = 10**16
-"""Sizes above it could overflow a candle's volume; no market has such a trade."""
 MAX_HEADERS = 10_000
-ENUM_BITS = 15
-"""Enumerations are stored in as many; protobuf lets 32 pass."""
 
 Header = tuple[str, str, int, int, int]
 """Venue, instrument and the exponents of prices, sizes and contracts."""
@@ -50,22 +46,11 @@ def stored_trades(batch: TradeBatch) -> StoredTrades:
     ]  # fmt: skip
     if not rows:
         raise PoisonError("incomplete_batch", f"expected trades, were none ({header})")
-    for trade_id, sequence, kind, side, price, size, _, ts, basis, _, printed, _ in rows:
-        if (
-            price <= 0
-            or not 0 < size <= MAX_SIZE
-            or ts <= 0
-            or sequence > INT64_MAX
-            or (kind | side | basis | printed) >> ENUM_BITS
-            or "\0" in trade_id
-        ):
-            raise PoisonError(
-                "impossible_trade",
-                f"expected price and ts_event above 0, a size above 0 and up to {MAX_SIZE}, a"
-                " sequence of 63 bits, known enumerations and an id without NUL, was trade"
-                f" {trade_id!r}: {price}, {ts}, {size}, {sequence} ({header})",
-            )
-    return StoredTrades(*header, rows)
+    try:
+        is_plain = examine(rows)
+    except ImpossibleTradeError as error:
+        raise PoisonError("impossible_trade", f"{error} ({header})") from error
+    return StoredTrades(*header, rows, is_plain)
 
 
 def _check_header(header: Header) -> None:

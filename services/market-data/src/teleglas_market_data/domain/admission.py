@@ -21,10 +21,13 @@ class Admission:
     """Whether holes may have come, gone or been given up."""
 
     def admit(
-        self, rows: Sequence[TradeRow], *, contiguous: bool
+        self, rows: Sequence[TradeRow], *, contiguous: bool, is_plain: bool
     ) -> tuple[Sequence[TradeRow], list[TradeRow]]:
-        """Split off what is new, and what only the store can tell; drop what was seen."""
-        if contiguous and self._follows_on(rows):
+        """Split off what is new, and what only the store can tell; drop what was seen.
+
+        `is_plain` says that the sequences count up by one and are of one kind.
+        """
+        if is_plain and contiguous and self._follows_on(rows):
             return rows, []
         self.has_changes = contiguous
         fresh: list[TradeRow] = []
@@ -61,15 +64,9 @@ class Admission:
 
     def _follows_on(self, rows: Sequence[TradeRow]) -> bool:
         first = rows[0]
-        kind = first[2]
-        expected = first[1]
-        for row in rows:
-            if row[1] != expected or row[2] != kind:
-                return False
-            expected += 1
-        seen = self.ranges.get(kind)
+        seen = self.ranges.get(first[2])
         if seen is None:
-            seen = self.ranges[kind] = SeenRanges()
+            seen = self.ranges[first[2]] = SeenRanges()
         return seen.extend(first[1], len(rows), first[7], rows[-1][7])
 
     def _by_sequence(self, row: TradeRow) -> int:

@@ -71,25 +71,22 @@ class InstrumentCandles:
     lost: dict[str, LostSpan] = field(default_factory=dict)
     late: list[TradeRow] = field(default_factory=list)
 
-    def fold(self, rows: Sequence[TradeRow]) -> None:
-        """Count trades, each let in only once, into their seconds; put late ones aside."""
-        run: list[TradeRow] = []
-        begin = end = 0
+    def fold(self, rows: Sequence[TradeRow], *, is_plain: bool = False) -> None:
+        """Count trades, each let in only once, into their seconds; put late ones aside.
+
+        `is_plain` says that all are market prints of one second.
+        """
+        if is_plain:
+            self._count(rows[0][7] - rows[0][7] % SECOND_NS, rows)
+            return
+        seconds: dict[int, list[TradeRow]] = {}
         for row in rows:
-            if row[10] != MARKET:
-                continue
-            ts = row[7]
-            if not begin <= ts < end:
-                if run:
-                    self._count(begin, run)
-                    run = []
-                begin = ts - ts % SECOND_NS
-                end = begin + SECOND_NS
-            run.append(row)
-        if run:
+            if row[10] == MARKET:
+                seconds.setdefault(row[7] - row[7] % SECOND_NS, []).append(row)
+        for begin, run in seconds.items():
             self._count(begin, run)
 
-    def _count(self, begin: int, rows: list[TradeRow]) -> None:
+    def _count(self, begin: int, rows: Sequence[TradeRow]) -> None:
         """Count trades of one second. Works on locals: this is the hottest loop of the service."""
         level = self.levels[0]
         if begin < level.frontier:
