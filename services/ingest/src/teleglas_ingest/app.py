@@ -173,7 +173,11 @@ def _policy(settings: Settings, section: VenueSection) -> ShardPolicy:
             snapshot_every_ns=int(ingest.snapshot_every_s * 1e9),
             ticker_window_ns=ingest.ticker_window_ms * 1_000_000,
         ),
-        link=LinkTiming(max_age_s=ingest.connection_max_age_s, patience=ingest.silence_patience),
+        link=LinkTiming(
+            max_age_s=ingest.connection_max_age_s,
+            patience=ingest.silence_patience,
+            still_ping_every_s=ingest.progress_lease_s / 3,
+        ),
         repair=RepairPolicy(
             backfill_deadline_s=ingest.backfill_deadline_s,
             backfill_max_trades=ingest.backfill_max_trades,

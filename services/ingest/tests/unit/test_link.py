@@ -151,3 +151,34 @@ async def test_pressure_pauses_reading_and_a_new_socket_too() -> None:
         await eventually(lambda: len(dialer.sockets) == 2 and dialer.sockets[1].paused)
         link.press(False)
         await eventually(lambda: not dialer.sockets[1].paused)
+
+
+async def test_a_quiet_connection_is_pinged_often_enough_for_its_leases() -> None:
+    """Only answers move the marks of one that carries nothing; one that speaks is left alone."""
+    async with running(still_ping_every_s=0.05) as (_, dialer, _watcher):
+        await eventually(lambda: bool(dialer.sockets))
+        socket = dialer.sockets[0]
+
+        def pinged() -> bool:
+            socket.pong()
+            return socket.pings >= 3
+
+        await eventually(pinged)
+
+
+async def test_a_connection_that_speaks_is_pinged_as_the_venue_wants() -> None:
+    """Its own events move its marks."""
+    async with running(still_ping_every_s=0.2) as (_, dialer, watcher):
+        await eventually(lambda: watcher.log == ["up RESTART"])
+        socket = dialer.sockets[0]
+        until_s = time.monotonic() + 0.4
+        time_ms = 1_721_347_020_000
+
+        def spoke() -> bool:
+            nonlocal time_ms
+            time_ms += 1
+            socket.push(TICKER.replace(b"1721347022956", b"%d" % time_ms))
+            return time.monotonic() > until_s
+
+        await eventually(spoke)
+        assert socket.pings == 0

@@ -34,6 +34,10 @@ class LinkTiming(Struct, frozen=True, kw_only=True):
     max_age_s: float | None = None
     """Overrides the venue's own, for tests and drills."""
     watch_every_s: float = 1.0
+    still_ping_every_s: float = 3.0
+    """Pings while the connection's clock stands still: only an answer moves its marks, and those
+    are leases.
+    """
     patience: float = 1.0
     """Times the silence that each stream is allowed."""
 
@@ -224,7 +228,8 @@ class Link:
         age_s = timing.max_age_s if timing.max_age_s is not None else limits.max_age_s
         # Connections that were opened together do not end together.
         expires_ns = session.opened_ns + int(age_s * self._random.uniform(0.9, 1.0) * 1e9)
-        next_ping_ns = self._monotonic_ns() + int(limits.ping_every_s * 1e9)
+        pinged_ns = moved_ns = self._monotonic_ns()
+        seen = self.clock.newest
         while True:
             done, _ = await asyncio.wait({closing}, timeout=timing.watch_every_s)
             if done:
@@ -234,14 +239,29 @@ class Link:
             if self._renew.is_set() or now_ns >= expires_ns:
                 self._renew.clear()
                 return None
+            if self.clock.newest != seen:
+                seen, moved_ns = self.clock.newest, now_ns
             if session.frames:
                 self._backoff.succeeded()
             stale = self._stale(session, now_ns)
             if stale is not None and session.socket is not None:
                 self.reconnect(GapCause.DISCONNECT, stale)
-            elif now_ns >= next_ping_ns and session.socket is not None:
-                next_ping_ns = now_ns + int(limits.ping_every_s * 1e9)
+            elif session.socket is not None and now_ns - pinged_ns >= self._ping_after_ns(
+                now_ns - moved_ns
+            ):
+                pinged_ns = now_ns
                 self._ping(session, now_ns)
+
+    def _ping_after_ns(self, still_ns: int) -> int:
+        """How long after the last ping the next one is due, when event time stands still so long.
+
+        One interval of the watch is taken off, as it looks no sooner.
+        """
+        every_s = self._venue.limits.ping_every_s
+        stills_s = self._timing.still_ping_every_s - self._timing.watch_every_s
+        if still_ns >= int(stills_s * 1e9):
+            every_s = min(every_s, stills_s)
+        return int(every_s * 1e9)
 
     def _ping(self, session: Session, now_ns: int) -> None:
         if session.socket is None or session.pong_due_ns is not None:
