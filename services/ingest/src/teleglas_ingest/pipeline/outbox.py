@@ -99,17 +99,24 @@ Out = (
 MAX_HELD = 10_000
 """Items kept while another process writes: a minute of a busy shard."""
 
+HIGH_BYTES = 64 << 20
+"""A refused frame alone may have a MiB."""
 MAX_HELD_GAPS = 1_000
 """Gaps kept beside them, each in its last revision."""
 
 
 class Outbox:
-    """A queue that blocks its readers: they pause at `high` items and resume at `low`. What one
-    callback still brings is all that comes on top; the rest waits in the kernel's buffers.
+    """A queue that blocks its readers: they pause at `high` items or `high_bytes` and resume at
+    `low` and a quarter of the bytes. What one callback still brings is all that comes on top; the
+    rest waits in the kernel's buffers.
     """
 
-    def __init__(self, *, high: int = 20_000, low: int = 5_000) -> None:
+    def __init__(
+        self, *, high: int = 20_000, low: int = 5_000, high_bytes: int = HIGH_BYTES
+    ) -> None:
         self._items: deque[Out] = deque()
+        self._bytes = 0
+        self._high_bytes = high_bytes
         self._held: deque[Out] | None = None
         self._held_gaps: dict[str, GapOut] = {}
         self._high = high
@@ -142,7 +149,9 @@ class Outbox:
         self._items.append(item)
         if not self._wake.is_set():
             self._wake.set()
-        if len(self._items) >= self._high and not self.pressed:
+        self._bytes += _bytes(item)
+        is_full = len(self._items) >= self._high or self._bytes >= self._high_bytes
+        if is_full and not self.pressed:
             self._press(True)
 
     def _keep(self, item: Out, held: deque[Out]) -> None:
@@ -164,7 +173,9 @@ class Outbox:
     def take_now(self, most: int) -> list[Out]:
         items = self._items
         taken = [items.popleft() for _ in range(min(most, len(items)))]
-        if self.pressed and len(items) <= self._low:
+        self._bytes -= sum(map(_bytes, taken))
+        has_room = len(items) <= self._low and self._bytes <= self._high_bytes // 4
+        if self.pressed and has_room:
             self._press(False)
         return taken
 
@@ -175,3 +186,15 @@ class Outbox:
         self.pressed = pressed
         for listener in self._on_pressure:
             listener(pressed)
+
+
+def _bytes(item: Out) -> int:
+    """Roughly what an item keeps in memory."""
+    if isinstance(item, DeadFrame):
+        return 500 + len(item.frame)
+    if isinstance(item, TradesOut):
+        return 200 * len(item.trades)
+    if isinstance(item, BookOut):
+        update = item.update
+        return 500 + 64 * (len(update.bid_prices) + len(update.ask_prices))
+    return 500
