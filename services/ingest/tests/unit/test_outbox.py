@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from teleglas_ingest.domain.events import Channel
-from teleglas_ingest.pipeline.outbox import DeadFrame, Outbox
+from teleglas_ingest.domain.events import Channel, Trade
+from teleglas_ingest.pipeline.outbox import MAX_HELD_TRADES, DeadFrame, Outbox, TradesOut
 from teleglas_ingest.testing import spot
 
 MARKET = spot()
@@ -26,3 +26,13 @@ def test_large_frames_press_by_their_bytes() -> None:
     outbox.take_now(2)
     assert pressed == [True, False]
     assert not outbox.pressed
+
+
+def test_what_a_reserve_holds_is_bounded_by_trades() -> None:
+    """Batches hold between one trade and hundreds: their number bounds nothing."""
+    outbox = Outbox()
+    outbox.hold()
+    trades = [Trade(MARKET, n, 1, 1, 1, n, 0) for n in range(1_000)]
+    for _ in range(MAX_HELD_TRADES // 1_000 + 5):
+        outbox.put(TradesOut(MARKET, list(trades), "s"))
+    assert len(outbox.release()) == MAX_HELD_TRADES // 1_000

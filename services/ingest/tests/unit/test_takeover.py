@@ -247,3 +247,12 @@ def test_a_restart_is_named_at_once_and_once_more_when_repaired() -> None:
         f"{KEY}:books:10": (GapResolution.RESYNCED, 20),
         f"{KEY}:books:1": (GapResolution.RESYNCED, 20),
     }
+
+
+def test_trades_that_a_reserve_had_to_let_go_are_fetched() -> None:
+    """Its tape is ahead of the topic and nothing of what lies between is in hand."""
+    feed, _, asked = feed_of(Tail())
+    for sequence in (9, 10, 11, 12):
+        feed.on_trade(trade(sequence), 0)
+    feed.adopt(Tail(10, 10), None, 9)
+    assert [hole.missing for hole in asked.holes] == [[(11, 12)]]

@@ -158,13 +158,17 @@ class MarketFeed(BookFeed):
         if self.tape.last is None:
             self.tape = TradeTape(last, tail.ts_event)
             self.connected(Channel.TRADES, 0, GapCause.RESTART)
+        elif first_held is None and self.tape.last > last:
+            # What was held of it had to make room.
+            self._reopen(last + 1, self.tape.last, tail.ts_event, self.tape.ts_event)
         elif first_held is not None and first_held.sequence - first_held.fills > last:
-            self._hole_cause = GapCause.RESTART
             end = first_held.sequence - first_held.fills
-            self._open_hole(
-                self.tape.open_before(last + 1, end, tail.ts_event, first_held.ts_event)
-            )
-            self._hole_cause = GapCause.SEQUENCE_BREAK
+            self._reopen(last + 1, end, tail.ts_event, first_held.ts_event)
+
+    def _reopen(self, first: int, last: int, ts_from: int, ts_to: int) -> None:
+        self._hole_cause = GapCause.RESTART
+        self._open_hole(self.tape.open_before(first, last, ts_from, ts_to))
+        self._hole_cause = GapCause.SEQUENCE_BREAK
 
     # --- connection --------------------------------------------------------------------------
 

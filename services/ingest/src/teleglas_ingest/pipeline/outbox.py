@@ -96,9 +96,8 @@ Out = (
 )
 
 
-MAX_HELD = 10_000
-"""Items kept while another process writes: a minute of a busy shard."""
-
+MAX_HELD_TRADES = 200_000
+"""Trades and liquidations kept while another process writes: minutes of a busy shard."""
 HIGH_BYTES = 64 << 20
 """A refused frame alone may have a MiB."""
 MAX_HELD_GAPS = 1_000
@@ -118,6 +117,7 @@ class Outbox:
         self._bytes = 0
         self._high_bytes = high_bytes
         self._held: deque[Out] | None = None
+        self._held_trades = 0
         self._held_gaps: dict[str, GapOut] = {}
         self._high = high
         self._low = low
@@ -133,7 +133,8 @@ class Outbox:
         """Publish nothing: keep the latest trades, liquidations and gaps, drop all else. Another
         process still writes this shard, and what it writes last is in what we keep.
         """
-        self._held = deque(maxlen=MAX_HELD)
+        self._held = deque()
+        self._held_trades = 0
         self._held_gaps = {}
 
     def release(self) -> list[Out]:
@@ -157,6 +158,9 @@ class Outbox:
     def _keep(self, item: Out, held: deque[Out]) -> None:
         if isinstance(item, TradesOut | LiquidationOut):
             held.append(item)
+            self._held_trades += _trades(item)
+            while self._held_trades > MAX_HELD_TRADES:
+                self._held_trades -= _trades(held.popleft())
         elif isinstance(item, GapOut):
             self._held_gaps.pop(item.gap.id, None)
             self._held_gaps[item.gap.id] = item
@@ -186,6 +190,10 @@ class Outbox:
         self.pressed = pressed
         for listener in self._on_pressure:
             listener(pressed)
+
+
+def _trades(item: Out) -> int:
+    return len(item.trades) if isinstance(item, TradesOut) else 1
 
 
 def _bytes(item: Out) -> int:
