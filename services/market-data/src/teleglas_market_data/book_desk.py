@@ -38,6 +38,10 @@ class BookDesk:
 
     books: dict[Market, LiveBook] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    placed: dict[str, int] = field(default_factory=dict)
+    """From when on the prices of each book hold: its last update's time, later if that was late or
+    out of order.
+    """
     _rewound_from: int = 0
 
     @property
@@ -75,6 +79,16 @@ class BookDesk:
         """A book that is in sync."""
         found = self.books.get(market)
         return found if found is not None and found.book.is_synced else None
+
+    def place(self, market: Market, at: int) -> None:
+        """The last update holds from `at` on. What is read again was placed before the rewind."""
+        if not self.is_rewinding:
+            name = ":".join(market)
+            self.placed[name] = max(at, self.placed.get(name, at))
+
+    def holds_from(self, market: Market) -> int | None:
+        """From when on the prices of a book hold."""
+        return self.placed.get(":".join(market))
 
     def dump(self) -> bytes:
         """Where to read again."""

@@ -38,7 +38,7 @@ async def on_trades(shard: MarketShard, incoming: Incoming[TradeBatch]) -> None:
     trades = stored_trades(batch)
     revised = await shard.candles.trade(trades, contiguous=batch.contiguous)
     if revised:
-        await shard.publish(revised)
+        await shard.publish(revised, late=True)
     market = (trades.venue, trades.instrument)
     if is_sampled(incoming.record):
         shard.traced.note(market)
@@ -60,9 +60,11 @@ async def on_book(shard: MarketShard, incoming: Incoming[BookUpdate]) -> None:
     update, record = incoming.message, incoming.record
     market = (update.venue, update.instrument)
     if shard.admits(record.topic, update.source, update.writer_epoch):
-        shard.note_top_before(market, update.ts_event)
+        at = shard.join.not_before(record.topic, market, update.ts_event)
+        shard.note_top_before(market, at)
         if not shard.books.apply(update, record.offset):
             shard.tools.counts.resync(update.venue)
+        shard.books.place(market, at)
     shard.book_read(record)
 
 
@@ -84,7 +86,9 @@ async def on_ticker(shard: MarketShard, incoming: Incoming[Ticker]) -> None:
     shard.keep_ticker(ticker)
     quote = quote_of(ticker)
     if quote is not None:
-        shard.summaries.quoted((ticker.venue, ticker.instrument), quote)
+        market = (ticker.venue, ticker.instrument)
+        at = shard.join.not_before(incoming.record.topic, market, quote.ts_event)
+        shard.summaries.quoted(market, quote, at)
 
 
 async def on_tickers_progress(shard: MarketShard, incoming: Incoming[Progress]) -> None:
@@ -125,7 +129,7 @@ async def on_gap(shard: MarketShard, incoming: Incoming[Gap]) -> None:
         lost = gap.resolution == GAP_RESOLUTION_LOST and 0 < gap.ts_from < gap.ts_to
         span = LostSpan(gap.ts_from, gap.ts_to) if lost else None
         market = (gap.venue, gap.instrument)
-        await shard.publish(await shard.candles.lose(market, gap.id, span))
+        await shard.publish(await shard.candles.lose(market, gap.id, span), late=True)
 
 
 async def on_instrument(shard: MarketShard, incoming: Incoming[Instrument]) -> None:

@@ -40,6 +40,13 @@ class InputJoin:
         """The time up to which all inputs have come, at most `ts`."""
         return min(ts, *(self._passed(topic, market, ts) for topic in self.topics))
 
+    def not_before(self, topic: str, market: Market, ts: int) -> int:
+        """The time from which on something of `topic` counts: its own, or where it comes behind
+        the topic's mark, the first one behind that.
+        """
+        tracker = self.trackers.get(topic)
+        return ts if tracker is None else max(ts, _reached(tracker, market) + 1)
+
     def _passed(self, topic: str, market: Market, ts: int) -> int:
         if topic in self.held:
             return -1
@@ -47,6 +54,10 @@ class InputJoin:
         if now_s - self._heard_s.setdefault(topic, now_s) > IDLE_S:
             return ts
         tracker = self.trackers.get(topic)
-        if tracker is None or tracker.furthest is None:
-            return -1
-        return max(tracker.watermark(*market) or -1, tracker.furthest - GONE_NS)
+        return -1 if tracker is None else _reached(tracker, market)
+
+
+def _reached(tracker: ProgressTracker, market: Market) -> int:
+    if tracker.furthest is None:
+        return -1
+    return max(tracker.watermark(*market) or -1, tracker.furthest - GONE_NS)

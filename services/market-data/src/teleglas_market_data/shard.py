@@ -154,8 +154,10 @@ class MarketShard:
         if self.books.read(record.offset):
             self.join.held.discard(record.topic)
 
-    async def publish(self, candles: Sequence[StoredCandle]) -> None:
-        """Send closed and revised candles, and show them to streams and the cache."""
+    async def publish(self, candles: Sequence[StoredCandle], *, late: bool) -> None:
+        """Send closed and revised candles, and show them to streams and the cache; `late` are those
+        that no mark has closed just now.
+        """
         if not candles:
             return
         tools = self.tools
@@ -175,10 +177,10 @@ class MarketShard:
             if record.value is not None:
                 kind = f"candle:{INTERVALS[candle.level].name}"
                 tools.latest.put(kind, candle.venue, candle.instrument, record.value)
-        self.summaries.close(candles)
+        self.summaries.close(candles, late=late)
         revised = await self.composites.take(candles)
         if revised:
-            await self.publish(revised)
+            await self.publish(revised, late=True)
 
     async def advance(self, market: Market, watermark: int) -> None:
         """Publish the candles that are over, and those of the composite with them."""
@@ -187,13 +189,13 @@ class MarketShard:
             await self._compose(market)
             return
         with self.traced.publishing(market):
-            await self.publish(closed)
+            await self.publish(closed, late=False)
             await self._compose(market)
 
     async def _compose(self, market: Market) -> None:
         composed = self.composites.advance(self.candles.books[market])
         if composed:
-            await self.publish(composed)
+            await self.publish(composed, late=False)
             self.tools.live.touched((COMPOSITE, market[1]))
 
     async def summarise(self, markets: Sequence[Market]) -> None:
@@ -253,20 +255,21 @@ class MarketShard:
 
     def note_top_before(self, market: Market, ts: int) -> None:
         """Note the best prices if the next update, at `ts`, lies behind another tick."""
-        found = self.books.live(market)
-        if found is None or self.books.is_rewinding:
+        at = self.books.holds_from(market)
+        if at is None or self.books.is_rewinding:
             return
-        if self.summaries.tick_after(found.book.ts_event) < self.summaries.tick_after(ts):
+        if self.summaries.tick_after(at) < self.summaries.tick_after(ts):
             self._note_top(market, ts)
 
     def _note_top(self, market: Market, until: int) -> None:
         """The book has not moved since: its best prices hold at every tick up to `until`."""
         found = self.books.live(market)
-        if found is None or found.book.ts_event >= until:
+        at = self.books.holds_from(market)
+        if found is None or at is None or at >= until:
             return
         top = found.book.top()
         if top is not None:
-            self.summaries.topped(market, top, found.price_exponent)
+            self.summaries.topped(market, top, found.price_exponent, at)
 
     async def _summarise_composite(self, instrument: str) -> None:
         own = self.composites.markets.get(instrument)
@@ -331,6 +334,8 @@ class MarketShard:
             self.fence = Fence(msgspec.msgpack.decode(state, type=dict[str, int]))
         elif kind == "books":
             self.books.load(state)
+        elif kind == "tops":
+            self.books.placed = msgspec.msgpack.decode(state, type=dict[str, int])
         elif kind == "summary":
             self.summaries.load((venue, instrument), state)
         elif kind == "composite":
@@ -353,4 +358,5 @@ class MarketShard:
         states |= self.composites.states()
         states["fence/"] = msgspec.msgpack.encode(self.fence.snapshot())
         states["books/"] = self.books.dump()
+        states["tops/"] = msgspec.msgpack.encode(self.books.placed)
         return states

@@ -24,29 +24,33 @@ class SummaryDesk:
     exponents: dict[Market, tuple[int, int]] = field(default_factory=dict)
     touched: set[Market] = field(default_factory=set)
 
-    def close(self, candles: Iterable[StoredCandle]) -> None:
-        """Take closed and revised candles; only seconds and minutes matter."""
+    def close(self, candles: Iterable[StoredCandle], *, late: bool) -> None:
+        """Take closed and revised candles; only seconds and minutes matter. What is late counts
+        from behind the watermark that it was made at.
+        """
         by_market: dict[Market, list[Closed]] = {}
+        known: dict[Market, int] = {}
         for candle in candles:
             if candle.level <= 1:
                 market = (candle.venue, candle.instrument)
                 self._refine(market, candle)
                 by_market.setdefault(market, []).append(Closed(candle.level, candle.bar))
+                known[market] = candle.ts_known
         for market, closed in by_market.items():
-            self._of(market).close(closed)
+            self._of(market).close(closed, known[market] + 1 if late else None)
 
-    def quoted(self, market: Market, quote: Quote) -> None:
-        """Take what a ticker says."""
-        self._of(market).quoted(quote)
+    def quoted(self, market: Market, quote: Quote, at: int) -> None:
+        """Take what a ticker says; it holds from the time `at` on."""
+        self._of(market).quoted(quote, at)
 
-    def topped(self, market: Market, top: TopOfBook, exponent: int) -> None:
-        """Take the best prices of a book."""
+    def topped(self, market: Market, top: TopOfBook, exponent: int, at: int) -> None:
+        """Take the best prices of a book; they hold from the time `at` on."""
         quote = Quote(ts_event=top.ts_event, exponent=exponent, bid=top.bid, ask=top.ask)
-        self._of(market).topped(quote)
+        self._of(market).topped(quote, at)
 
     def topped_by(self, market: Market, quote: Quote) -> None:
         """Take best prices that come as a quote."""
-        self._of(market).topped(quote)
+        self._of(market).topped(quote, quote.ts_event)
 
     def tick_after(self, ts: int) -> int:
         """The first tick that lies behind `ts`."""

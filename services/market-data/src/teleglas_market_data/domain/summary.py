@@ -1,7 +1,8 @@
 """What a market looks like now, said at whole ticks of event time and only when it changed.
 
 Trades, quotes and books come on topics of their own, so a tick is said when all of them have passed
-it: then it depends on what happened before the tick and on nothing else.
+it: then it depends on what happened before the tick and on nothing else. What comes behind its own
+topic's mark counts from that mark on, so how the topics interleave does not matter.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ class MarketSummary:
         """The first tick that lies behind `ts`."""
         return ts - ts % self.every_ns + self.every_ns
 
-    def close(self, closed: Sequence[Closed]) -> None:
-        """Take closed and revised seconds and minutes."""
+    def close(self, closed: Sequence[Closed], late_at: int | None = None) -> None:
+        """Take closed and revised seconds and minutes; what is late counts from `late_at` on."""
         ends: dict[int, list[Closed]] = {}
         for one in closed:
             if one.level <= 1:
@@ -112,15 +113,18 @@ class MarketSummary:
             for one in sorted(ends[tick], key=_by_end):
                 self._take(one)
             if self.last[0]:
-                self._wait(max(tick, self.released + self.every_ns), self._side(tick))
+                at = tick if late_at is None else max(tick, self.tick_after(late_at))
+                self._wait(at, self._side(at))
 
-    def quoted(self, quote: Quote) -> None:
-        """Take newer quotes; fields of `quote` that are None keep what was known."""
-        _merge_into(self.quotes, self.tick_after(quote.ts_event), quote, self.released)
+    def quoted(self, quote: Quote, at: int) -> None:
+        """Take what holds from the time `at` on; fields of `quote` that are None keep what was
+        known.
+        """
+        self._merge(self.quotes, at, quote, self.quote)
 
-    def topped(self, top: Quote) -> None:
-        """Take the best prices of the book as they were after an update."""
-        _merge_into(self.tops, self.tick_after(top.ts_event), top, self.released)
+    def topped(self, top: Quote, at: int) -> None:
+        """Take the best prices of the book, which hold from the time `at` on."""
+        self._merge(self.tops, at, top, self.top)
 
     def release(self, until: int) -> list[SummaryView]:
         """What is to be said up to the tick `until`, which all inputs have passed."""
@@ -214,6 +218,15 @@ class MarketSummary:
             known,
         )
 
+    def _merge(self, ticks: dict[int, Quote], at: int, quote: Quote, known: Quote) -> None:
+        """Only what a silent topic says after all lies at a tick that was said already."""
+        tick = self.tick_after(at)
+        if tick <= self.released:
+            if _updated(known, quote) == known:
+                return
+            tick = self.released + self.every_ns
+        ticks[tick] = _updated(ticks.get(tick), quote)
+
     def _wait(self, tick: int, side: TradeSide) -> None:
         if self.waiting and self.waiting[-1][0] >= tick:
             tick = self.waiting.pop()[0]
@@ -233,11 +246,6 @@ def _scaled(side: TradeSide, prices: int, sizes: int) -> TradeSide:
 
 def _by_end(one: Closed) -> tuple[int, int]:
     return (one.bar.ts_open + (MINUTE_NS if one.level else SECOND_NS), one.level)
-
-
-def _merge_into(ticks: dict[int, Quote], tick: int, quote: Quote, released: int) -> None:
-    if tick > released:
-        ticks[tick] = _updated(ticks.get(tick), quote)
 
 
 def _updated(known: Quote | None, newer: Quote | None) -> Quote:
