@@ -25,6 +25,7 @@ from teleglas_gateway.adapters.limiters import FallbackLimiter, LocalLimiter, Re
 from teleglas_gateway.adapters.market_data import SAFE_METHODS, GrpcMarketData
 from teleglas_gateway.adapters.postgres_keys import SCHEMA, PostgresKeys, migrations
 from teleglas_gateway.adapters.principals import SignedMetadata
+from teleglas_gateway.adapters.redis_claims import RedisClaims
 from teleglas_gateway.adapters.redis_tickets import RedisTickets
 from teleglas_gateway.adapters.watchers import StreamMetrics
 from teleglas_gateway.domain.authorize import ScopeAuthorizer
@@ -92,6 +93,7 @@ class Gateway:
             keys,
             stream_settings(settings.stream),
             StreamMetrics(self.metrics),
+            claims=RedisClaims(redis, timeout_s=settings.redis.timeout_s),
             forming=GrpcForming(channel, metadata),
         )
         self._streams = streams

@@ -9,7 +9,26 @@ from teleglas.market.v1 import candle_pb2, service_pb2
 from teleglas_gateway.domain.keys import Grant, KeyRecord
 from teleglas_gateway.domain.limits import Quota, Verdict
 
-__all__ = ["Authorizer", "Forming", "FormingLostError", "Keys", "Limiter", "MarketData", "Tickets"]
+__all__ = [
+    "Authorizer",
+    "Claims",
+    "Forming",
+    "FormingLostError",
+    "Keys",
+    "Limiter",
+    "MarketData",
+    "Tickets",
+]
+
+
+class Claims(Protocol):
+    """Lets one pod do what all of them see. Without its store every pod does it."""
+
+    async def take(self, name: str) -> bool:
+        """Whether this pod has the claim, also from before."""
+
+    async def keep(self, name: str) -> None:
+        """What was claimed is done: nobody need do it again."""
 
 
 class FormingLostError(ConnectionError):

@@ -57,7 +57,8 @@ class Channel:
     Every pod reads `lookback` records of each partition before it goes live, and `prev_seq` never
     reaches further back than that: so it is equal on every pod. `view` is what a conflated
     subscription shows of a state; `in_legacy` says which messages `/ws` shows; `received_ns` is
-    when we received it, 0 where it is not known.
+    when we received it, 0 where it is not known. `buries_poison`: no consumer group of
+    ours reads the topic, so its dead letters are the gateway's to write.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Channel:
     received_ns: Callable[[Any], int] = lambda _payload: 0
     aliases: tuple[str, ...] = ()
     has_composite: bool = False
+    buries_poison: bool = False
     intervals: tuple[str, ...] = ()
     snapshot_messages: int = 0
     view: Callable[[Any], Any] = lambda payload: payload

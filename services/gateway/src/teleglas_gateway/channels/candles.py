@@ -74,4 +74,5 @@ CHANNEL = Channel(
     has_composite=True,
     intervals=INTERVALS,
     snapshot_messages=1,
+    buries_poison=True,
 )

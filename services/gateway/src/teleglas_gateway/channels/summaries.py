@@ -77,4 +77,5 @@ CHANNEL = Channel(
     body=summary_data,
     aliases=("market_update", "market_updates", "summary"),
     has_composite=True,
+    buries_poison=True,
 )

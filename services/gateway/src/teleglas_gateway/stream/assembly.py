@@ -12,7 +12,8 @@ from teleglas_common.bus.ports import Bus
 from teleglas_gateway.channels import CHANNELS
 from teleglas_gateway.channels.base import Channel
 from teleglas_gateway.domain.symbols import Catalogue
-from teleglas_gateway.ports import Authorizer, Forming, Keys
+from teleglas_gateway.ports import Authorizer, Claims, Forming, Keys
+from teleglas_gateway.stream.burials import Burials
 from teleglas_gateway.stream.catchup import CatchUp
 from teleglas_gateway.stream.conflate import Conflator
 from teleglas_gateway.stream.context import Access, StreamContext, StreamSettings, StreamWatcher
@@ -35,6 +36,7 @@ class Streams:
 
     reference: Reference
     hub: Hub
+    burials: Burials
     conflator: Conflator
     server: StreamServer
     catalogue: Catalogue
@@ -51,6 +53,7 @@ class Streams:
         settings: StreamSettings,
         watcher: Watcher,
         *,
+        claims: Claims,
         forming: Forming | None = None,
         channels: Sequence[Channel] = CHANNELS,
         now_ns: Callable[[], int] = time.time_ns,
@@ -60,7 +63,9 @@ class Streams:
         """
         reference = Reference(bus, catalogue)
         await reference.start()
-        hub = Hub(bus, channels, reference.epochs, watcher=watcher)
+        burials = Burials(bus, claims)
+        await burials.start()
+        hub = Hub(bus, channels, reference.epochs, watcher=watcher, burials=burials)
         await hub.start()
         await reference.catch_up()
         conflator = Conflator()
@@ -84,6 +89,7 @@ class Streams:
         return cls(
             reference=reference,
             hub=hub,
+            burials=burials,
             conflator=conflator,
             server=StreamServer(context, admissions, keys, wires),
             catalogue=catalogue,
@@ -102,4 +108,5 @@ class Streams:
     async def stop(self) -> None:
         await self.conflator.stop()
         await self.hub.stop()
+        await self.burials.stop()
         await self.reference.stop()

@@ -12,6 +12,7 @@ from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus, PoisonError, Reader, Record, TopicPartition
 from teleglas_gateway.channels.base import Channel
 from teleglas_gateway.domain.positions import SubjectKey
+from teleglas_gateway.stream.burials import Burials
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.subject import Subject
 
@@ -65,11 +66,13 @@ class Hub:
         epochs: Mapping[str, str],
         *,
         watcher: HubWatcher | None = None,
+        burials: Burials | None = None,
     ) -> None:
         self._bus = bus
         self._channels = {channel.topic.name: channel for channel in channels}
         self._topics = {channel.name: channel.topic for channel in channels}
         self._watcher = watcher or _Silent()
+        self._burials = burials
         self._subjects: dict[SubjectKey, Subject] = {}
         self._logs: dict[TopicPartition, PartitionLog] = {
             TopicPartition(channel.topic.name, number): PartitionLog(
@@ -152,6 +155,8 @@ class Hub:
                     await asyncio.sleep(0)
                     until = time.perf_counter() + SLICE_S
         self._flush()
+        if self._burials is not None:
+            await self._burials.room()
 
     def _handle(self, partition: TopicPartition, record: Record) -> None:
         expected = self.positions[partition]
@@ -167,6 +172,8 @@ class Hub:
         except PoisonError as error:
             events = []
             self._watcher.poison(record.topic, error.cause)
+            if self._burials is not None and log.channel.buries_poison:
+                self._burials.add(log.channel.topic, record, error)
         self.positions[partition] = record.offset + 1
         for event in events:
             subject = self.subject(event.subject)

@@ -19,7 +19,7 @@ from teleglas_gateway.domain.symbols import Catalogue
 from teleglas_gateway.ports import Forming
 from teleglas_gateway.stream.assembly import Streams
 from teleglas_gateway.stream.context import StreamSettings
-from teleglas_gateway.testing.fakes import KEY, MemoryKeys, MemoryTickets, key_record
+from teleglas_gateway.testing.fakes import KEY, MemoryClaims, MemoryKeys, MemoryTickets, key_record
 from teleglas_gateway.testing.records import instrument, list_instruments
 
 __all__ = ["StreamEdge", "make_bus", "open_streams"]
@@ -52,7 +52,11 @@ async def make_bus(bus: MemoryBus | None = None) -> MemoryBus:
 
 @asynccontextmanager
 async def open_streams(
-    settings: StreamSettings, *, bus: Bus | None = None, forming: Forming | None = None
+    settings: StreamSettings,
+    *,
+    bus: Bus | None = None,
+    forming: Forming | None = None,
+    claims: MemoryClaims | None = None,
 ) -> AsyncIterator[StreamEdge]:
     """Run a stream server; `KEY` opens it. Raises if a part of it broke meanwhile."""
     keys, tickets, metrics = MemoryKeys(), MemoryTickets(), Metrics()
@@ -66,6 +70,7 @@ async def open_streams(
         keys,
         settings,
         StreamMetrics(metrics),
+        claims=claims or MemoryClaims(),
         forming=forming,
     )
     running = asyncio.create_task(streams.run())

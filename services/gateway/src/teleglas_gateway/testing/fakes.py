@@ -14,6 +14,7 @@ __all__ = [
     "ALL_SCOPES",
     "GRANT",
     "KEY",
+    "MemoryClaims",
     "MemoryKeys",
     "MemoryLimiter",
     "MemoryTickets",
@@ -71,6 +72,20 @@ class MemoryTickets:
 
     async def redeem(self, ticket: str) -> Grant | None:
         return self.open.pop(ticket, None)
+
+
+class MemoryClaims:
+    """Claims of pods that share `taken`; `away` is a store that does not answer."""
+
+    def __init__(self, shared: MemoryClaims | None = None) -> None:
+        self.taken: dict[str, MemoryClaims] = {} if shared is None else shared.taken
+        self.away = False
+
+    async def take(self, name: str) -> bool:
+        return self.away or self.taken.setdefault(name, self) is self
+
+    async def keep(self, name: str) -> None:
+        """Claims in memory have no end."""
 
 
 class MemoryLimiter:
