@@ -77,7 +77,9 @@ class Gateway:
         await migrate(pool, SCHEMA, migrations())
         redis = create_redis(settings.redis)
         self._stack.push_async_callback(redis.aclose)
-        channel = create_channel(settings.market_data.target, safe_methods=SAFE_METHODS)
+        channel = create_channel(
+            settings.market_data.target, safe_methods=SAFE_METHODS, metrics=self.metrics
+        )
         self._stack.push_async_callback(channel.close)
 
         secret = settings.principal_secret.get_secret_value().encode()
