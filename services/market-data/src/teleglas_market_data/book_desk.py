@@ -113,6 +113,15 @@ class BookDesk:
                 self._rewound_from, rewound[TOPIC] = rewound[TOPIC], oldest
         return rewound
 
+    def covered(self, offsets: Mapping[str, int]) -> dict[str, int]:
+        """The offsets to store: a rewind does not take back what an earlier checkpoint covers, or a
+        crash during it would count its records as new.
+        """
+        covered = dict(offsets)
+        if TOPIC in covered:
+            covered[TOPIC] = max(covered[TOPIC], self._rewound_from)
+        return covered
+
     def read(self, offset: int) -> bool:
         """A record was read; True when no rewind goes on (any more)."""
         if self._rewound_from and offset + 1 >= self._rewound_from:

@@ -105,7 +105,7 @@ class MarketShard:
         checkpoint = Checkpoint(
             self.number,
             self._generation,
-            offsets,
+            self.books.covered(offsets),
             self._states(pending),
             pending.trades,
             pending.all_candles(),
