@@ -16,13 +16,13 @@ from teleglas_market_data.domain.rollup import roll_up
 
 @cache
 def read(path: Path) -> list[Bar]:
-    """A candle file's rows; all but prices (cents) and volume (1e-5) are unknown."""
+    """A candle file's rows; all but prices (cents) and volume (1e-8) are unknown."""
     rows = pl.read_parquet(path).select("date", "open", "high", "low", "close", "volume")
     bars = []
     for when, first, high, low, last, volume in rows.iter_rows():
         ts = int(when.timestamp()) * 10**9
         bar = Bar(ts, ts, 0, cents(first), cents(high), cents(low), ts + 1, 0, cents(last),
-                  round(volume * 1e5), 0, 0, 0, 1)  # fmt: skip
+                  round(volume * 1e8), 0, 0, 0, 1)  # fmt: skip
         bars.append(bar)
     return bars
 
