@@ -316,3 +316,16 @@ def test_a_book_that_resyncs_holds_its_marks_for_a_while() -> None:
     assert marked(70) == []
     feed.tick(6 + 100 * MS, 0)
     assert marked(80) == [80]
+
+
+def test_marks_of_a_reserve_bind_from_the_take_over_on() -> None:
+    """What it would have promised while another wrote is no word of its own."""
+    feed, outbox, _ = feed_of()
+    clock = SourceClock(VenueClock(), slack_ns=0)
+    marks = Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of)
+    clock.see(9 * MS)
+    marks.emit()
+    outbox.take_now(10)
+    marks.begin()
+    marks.retire()
+    assert len(outbox) == 0

@@ -46,6 +46,10 @@ class Marks:
             if given is not None:
                 self._put(channel, members, given, retired=False)
 
+    def begin(self) -> None:
+        """Forget what was promised to nobody, while another process wrote."""
+        self._groups = [(channel, members, Promise()) for channel, members, _ in self._groups]
+
     def retire(self) -> None:
         """The source's last word, where it has given any."""
         for channel, members, promise in self._groups:

@@ -189,6 +189,8 @@ class Shard:
             feed.adopt(tails.get(key, Tail()), first.get(key), (writer_epoch << 20) + 1)
             if Channel.BOOKS in feed.sources:
                 feed.begin_book(self._monotonic_ns(), self._wall_ns())
+        for marks in self._marks:
+            marks.begin()
         since_ns = self._wall_ns() - int(2 * self._policy.lease_ttl_s * 1e9)
         for item in held:
             if is_news(item, tails, since_ns):
