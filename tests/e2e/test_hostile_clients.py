@@ -24,7 +24,7 @@ from tests.support.stream import Follower, following
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "30"))
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")
 MAX_SUBSCRIPTIONS = 40
 TIGHT = (
@@ -232,21 +232,20 @@ ATTACKS = (
 
 
 async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_path):
-    """All at once, twice: each is turned away by name; the healthy client misses nothing."""
+    """All at once: each is turned away by name; the healthy client misses nothing."""
     async with running_product(tmp_path, rate=400, extra_env=TIGHT) as product:
         before = started(product)
         async with following(product, SYMBOLS[:2]) as healthy:
             await eventually(lambda: healthy.taken > 20, timeout_s=30)
-            for _ in range(2):
-                results = await asyncio.gather(
-                    *(attack(product) for attack in ATTACKS), return_exceptions=True
-                )
-                failed = {
-                    attack.__name__: result
-                    for attack, result in zip(ATTACKS, results, strict=True)
-                    if result is not None
-                }
-                assert not failed, failed
+            results = await asyncio.gather(
+                *(attack(product) for attack in ATTACKS), return_exceptions=True
+            )
+            failed = {
+                attack.__name__: result
+                for attack, result in zip(ATTACKS, results, strict=True)
+                if result is not None
+            }
+            assert not failed, failed
             taken = healthy.taken
             await eventually(lambda: healthy.taken > taken + 20, timeout_s=30)
         assert not healthy.faults
