@@ -63,6 +63,8 @@ class FakeStore:
     candles: dict[tuple[Market, int], dict[int, StoredCandle]] = field(default_factory=dict)
     trades: dict[tuple[str, str, int, str], TradeRow] = field(default_factory=dict)
     summaries: dict[Market, LatestRow] = field(default_factory=dict)
+    liquidations: list[bytes] = field(default_factory=list)
+    gaps: list[bytes] = field(default_factory=list)
     repeated: int = 0
     saves: int = 0
 
@@ -90,6 +92,8 @@ class FakeStore:
             market = (candle.venue, candle.instrument)
             rows = self.candles.setdefault((market, candle.level), {})
             rows[candle.bar.ts_open] = copy.deepcopy(candle)
+        self.liquidations += checkpoint.liquidations
+        self.gaps += checkpoint.gaps
         self.summaries |= {(row.venue, row.instrument): row for row in checkpoint.summaries}
 
     async def candles_at(

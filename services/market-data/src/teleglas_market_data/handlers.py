@@ -107,6 +107,8 @@ async def on_liquidation(shard: MarketShard, incoming: Incoming[Liquidation]) ->
             "expected an id, a venue, an instrument, price and size above 0,"
             f" were {one.id!r}, {one.venue!r}, {one.instrument!r}, {one.price}, {one.size}",
         )
+    if not shard.admits(incoming.record.topic, one.source, one.writer_epoch):
+        return
     shard.pending.liquidations[one.id] = one.SerializeToString()
 
 
@@ -124,6 +126,8 @@ async def on_gap(shard: MarketShard, incoming: Incoming[Gap]) -> None:
             "impossible_gap",
             f"expected a known channel and resolution, were {gap.channel} and {gap.resolution}",
         )
+    if not shard.admits(incoming.record.topic, gap.source, gap.writer_epoch):
+        return
     shard.pending.gaps[gap.venue, gap.instrument, gap.id] = gap.SerializeToString()
     if gap.channel == CHANNEL_TRADES:
         lost = gap.resolution == GAP_RESOLUTION_LOST and 0 < gap.ts_from < gap.ts_to

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from market_data_captures import batches
 from market_data_frames import BTC, generated
 from market_data_rig import FakeStore, Rig, raw
 
+from teleglas.market.v1.gap_pb2 import Gap
+from teleglas.market.v1.liquidation_pb2 import Liquidation
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas_contracts import topics
@@ -52,3 +56,28 @@ async def test_an_older_owner_behind_a_newer_one_does_not_count() -> None:
     new, old = batch_of(2, 0), batch_of(1, 50)
     trades = topics.MARKET_TRADES_V1
     assert await stored((trades, new), (trades, old)) == 4
+
+
+async def test_liquidations_and_gaps_of_an_older_owner_do_not_count() -> None:
+    """What a fenced owner still says about a source is dropped on every topic."""
+    rig = Rig()
+    await rig.create()
+    for epoch in (2, 1):
+        about: dict[str, Any] = {
+            "venue": "binance",
+            "instrument": BTC,
+            "source": "s",
+            "writer_epoch": epoch,
+        }
+        liquidation = Liquidation(id=f"l{epoch}", price=1, size=1, ts_event=10**18, **about)
+        gap = Gap(id=f"g{epoch}", ts_from=1, ts_to=2, **about)
+        await rig.send(
+            [
+                raw(topics.MARKET_LIQUIDATIONS_V1, liquidation, BTC),
+                raw(topics.MARKET_GAPS_V1, gap, BTC),
+            ]
+        )
+    await rig.drain()
+    assert isinstance(rig.store, FakeStore)
+    assert [Liquidation.FromString(one).id for one in rig.store.liquidations] == ["l2"]
+    assert [Gap.FromString(one).id for one in rig.store.gaps] == ["g2"]
