@@ -70,7 +70,7 @@ def test_states_make_way_for_the_newest_with_their_range():
         socket.outbox.push(b"x" * 400, run(tickers.CHANNEL, TICKER, seq))
     assert socket.outbox.waiting_bytes == 0
     socket.outbox.resume()
-    assert socket.made_good == [{TICKER: Skip(after_seq=4, to_seq=7)}]
+    assert socket.made_good == [{TICKER: Skip(after_seq=4, to_seq=7, messages=3)}]
 
 
 def test_a_client_is_warned_once_before_it_is_cut_off():

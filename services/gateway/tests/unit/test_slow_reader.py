@@ -84,6 +84,11 @@ async def test_a_slow_book_reader_gets_a_notice_and_a_fresh_snapshot(edge_with):
         await eventually(lambda: subject.last_seq == number << 10)
         await asyncio.wait_for(_read_until(slow, b'"type":"skipped"', b'"type":"snapshot"'), 10)
         assert outbox.waiting_bytes == 0
+        skips = edge.metrics.counter("teleglas_gateway_skipped_total", "books")._value.get()
+        conflated = edge.metrics.counter("teleglas_gateway_conflated_total", "books")._value.get()
+        assert conflated >= skips > 0
+        sent_bytes = edge.metrics.counter("teleglas_gateway_sent_bytes_total")._value.get()
+        assert sent_bytes > 50_000
         slow.close()
 
 

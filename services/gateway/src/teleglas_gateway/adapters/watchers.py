@@ -24,12 +24,15 @@ class StreamMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._sent_bytes = metrics.counter("teleglas_gateway_sent_bytes_total")
         self._channels: dict[str, tuple[Counter, Counter, Histogram]] = {}
 
     def poison(self, topic: str, cause: str) -> None:
         self._metrics.counter("teleglas_bus_poison_total", topic, cause).inc()
 
-    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None:
+    def delivered(
+        self, channel: Channel, events: Sequence[Event], deliveries: int, sent_bytes: int
+    ) -> None:
         if not deliveries:
             return
         known = self._channels.get(channel.name)
@@ -41,6 +44,7 @@ class StreamMetrics:
             )
         messages, encodes, freshness = known
         messages.inc(deliveries)
+        self._sent_bytes.inc(sent_bytes)
         encodes.inc(sum(event.encodes for event in events))
         received_ns = channel.received_ns(events[0].payload)
         if received_ns:
@@ -63,8 +67,9 @@ class StreamMetrics:
         outcome = "recovered" if recovered else reason
         self._metrics.counter("teleglas_gateway_resumes_total", outcome).inc()
 
-    def skipped(self, channel: str) -> None:
+    def skipped(self, channel: str, messages: int) -> None:
         self._metrics.counter("teleglas_gateway_skipped_total", channel).inc()
+        self._metrics.counter("teleglas_gateway_conflated_total", channel).inc(messages)
 
     def clients(self, protocol: str, count: int) -> None:
         self._metrics.gauge("teleglas_gateway_clients", protocol).set(count)

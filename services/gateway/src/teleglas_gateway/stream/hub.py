@@ -37,7 +37,9 @@ class HubWatcher(Protocol):
 
     def poison(self, topic: str, cause: str) -> None: ...
 
-    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
+    def delivered(
+        self, channel: Channel, events: Sequence[Event], deliveries: int, sent_bytes: int
+    ) -> None: ...
 
     def writing(self, records: Sequence[Record]) -> AbstractContextManager[None]: ...
 
@@ -45,7 +47,9 @@ class HubWatcher(Protocol):
 class _Silent:
     def poison(self, topic: str, cause: str) -> None: ...
 
-    def delivered(self, channel: Channel, events: Sequence[Event], deliveries: int) -> None: ...
+    def delivered(
+        self, channel: Channel, events: Sequence[Event], deliveries: int, sent_bytes: int
+    ) -> None: ...
 
     def writing(self, records: Sequence[Record]) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()
@@ -188,5 +192,5 @@ class Hub:
         dirty, self._dirty, self._waiting = self._dirty, {}, 0
         for subject, records in dirty.items():
             with self._watcher.writing(records):
-                events, deliveries = subject.flush()
-            self._watcher.delivered(subject.channel, events, deliveries)
+                events, deliveries, sent_bytes = subject.flush()
+            self._watcher.delivered(subject.channel, events, deliveries, sent_bytes)

@@ -32,6 +32,7 @@ class Skip:
 
     after_seq: int | None
     to_seq: int | None
+    messages: int = 1
 
 
 class Run(NamedTuple):
@@ -41,6 +42,7 @@ class Run(NamedTuple):
     subject: SubjectKey
     after_seq: int | None
     to_seq: int | None
+    messages: int = 1
 
 
 class OutboxEvents(Protocol):
@@ -189,6 +191,8 @@ class Outbox:
         """Put off what could not be made good because the socket filled up again."""
         known = self._skipped.setdefault(subject, skip)
         known.after_seq = skip.after_seq
+        if known is not skip:
+            known.messages += skip.messages
 
     def forget(self, subject: SubjectKey) -> None:
         """The client no longer wants a subject."""
@@ -225,9 +229,10 @@ class Outbox:
         if run.policy is Policy.LATEST:
             skip = self._skipped.get(run.subject)
             if skip is None:
-                self._skipped[run.subject] = Skip(run.after_seq, run.to_seq)
+                self._skipped[run.subject] = Skip(run.after_seq, run.to_seq, run.messages)
             else:
                 skip.to_seq = run.to_seq
+                skip.messages += run.messages
             return
         self._append(frames, run)
 

@@ -53,20 +53,24 @@ class Subject:
         self._pending.append(event)
         return True
 
-    def flush(self) -> tuple[list[Event], int]:
-        """Write what was taken to everyone, as one piece each; return it and the deliveries."""
+    def flush(self) -> tuple[list[Event], int, int]:
+        """Write what was taken to everyone, as one piece each; return it, the deliveries and their
+        bytes.
+        """
         events, self._pending = self._pending, []
         self.is_active = True
         for group in self.groups:
             group.mark(self)
-        deliveries = 0
-        run = Run(self.channel.policy, self.key, events[0].chain_prev, events[-1].seq)
+        deliveries = sent_bytes = 0
+        run = Run(self.channel.policy, self.key, events[0].chain_prev, events[-1].seq, len(events))
         for wire, audience in list(self.audiences.items()):
             frames = [frame for event in events if (frame := event.frame(wire)) is not None]
             if frames:
+                piece = frames[0] if len(frames) == 1 else b"".join(frames)
                 deliveries += len(frames) * len(audience)
-                audience.write(frames[0] if len(frames) == 1 else b"".join(frames), run)
-        return events, deliveries
+                sent_bytes += len(piece) * len(audience)
+                audience.write(piece, run)
+        return events, deliveries, sent_bytes
 
     def deliver_fleeting(self, event: Event) -> None:
         """Write a message that need not arrive."""

@@ -151,7 +151,7 @@ class Subscriptions:
             }
             snapshot = held.subject.snapshot(self._wire, self._context.now_ns())
             self._outbox.push_control(control_frame(notice) + snapshot)
-            self._context.watcher.skipped(key.channel)
+            self._context.watcher.skipped(key.channel, skip.messages)
         self._join_waiting()
 
     def token(self, undelivered: Mapping[SubjectKey, int | None]) -> str | None:
