@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import asyncpg
@@ -41,7 +42,7 @@ from teleglas_market_data.routes import GROUP, ROUTES
 from teleglas_market_data.settings import Settings
 from teleglas_market_data.shard import MarketShard, Tools
 
-__all__ = ["SERVICE", "Database", "MarketDataApp", "build_app"]
+__all__ = ["SERVICE", "Database", "MarketDataApp", "build_app", "common_frontier"]
 
 SERVICE = "market-data"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -153,7 +154,7 @@ class Shards:
 
 
 class Cleaner:
-    """Drops old pieces of tables, by the newest event time that this process knows."""
+    """Drops old pieces of tables, by the event time that most markets here have come to."""
 
     def __init__(self, database: Database, live: Live) -> None:
         self._database = database
@@ -167,12 +168,20 @@ class Cleaner:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), CLEAN_EVERY_S)
-            newest = max((self._live.frontier(m) for m in self._live.markets()), default=0)
-            if newest and not self._stopping.is_set():
-                await self._database.pieces.drop_older(newest)
+            now = common_frontier(self._live.frontier(m) for m in self._live.markets())
+            if now and not self._stopping.is_set():
+                await self._database.pieces.drop_older(now)
 
     async def stop(self) -> None:
         self._stopping.set()
+
+
+def common_frontier(frontiers: Iterable[int]) -> int:
+    """The time that at least half of the markets with closed candles have reached, 0 without any:
+    one venue's wrong clock drops nobody's data, and one that is gone keeps nobody's.
+    """
+    known = [frontier for frontier in frontiers if frontier > 0]
+    return median_low(known) if known else 0
 
 
 class Queried:

@@ -38,7 +38,8 @@ class CandlesSection(Section):
     default_quote: str = Field(default="USDT", description="what bare `BTC` is quoted in")
     drop_old_data: bool = Field(
         default=False,
-        description="drop pieces of tables that are older, by event time, than each table keeps",
+        description="drop pieces of tables that are older than each table keeps, by the event time"
+        " that most markets have come to; leave it off where captures of the past are replayed",
     )
 
 
