@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from teleglas_common.redis import create_redis
 from teleglas_common.settings import RedisSection
 from teleglas_gateway.access import KeyAccess
 from teleglas_gateway.adapters.limiters import FallbackLimiter, LocalLimiter, RedisLimiter
+from teleglas_gateway.adapters.redis_claims import RedisClaims
 from teleglas_gateway.adapters.redis_tickets import RedisTickets
 from teleglas_gateway.domain.limits import Quota
 from teleglas_gateway.domain.problems import Code, Problem
@@ -75,4 +77,22 @@ async def test_without_redis_each_pod_counts_for_itself(unique_name):
     verdicts = [await limiter.take(unique_name("c")[:1], quota) for _ in range(5)]
     assert [verdict.allowed for verdict in verdicts] == [True, True, True, False, False]
     assert limiter.fallbacks == 5
+    await away.aclose()
+
+
+async def test_one_pod_has_a_claim_until_what_it_claimed_is_done(redis):
+    """The pod that took it may take it again, another may not; once done nobody may."""
+    name = f"test:{secrets.token_hex(8)}"
+    first, second = RedisClaims(redis, timeout_s=5), RedisClaims(redis, timeout_s=5)
+    assert await first.take(name)
+    assert await first.take(name)
+    assert not await second.take(name)
+    await first.keep(name)
+    assert not await first.take(name)
+
+
+async def test_without_redis_every_pod_has_the_claim():
+    """A store that does not answer stops nothing."""
+    away = create_redis(RedisSection(url=SecretStr("redis://127.0.0.1:1/0")))
+    assert await RedisClaims(away, timeout_s=0.2).take("test")
     await away.aclose()
