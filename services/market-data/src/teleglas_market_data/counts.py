@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from teleglas_market_data.domain.intervals import INTERVALS
+from teleglas_market_data.domain.intervals import INTERVALS, SECOND_NS
 from teleglas_market_data.ports import Checkpoint, StoredCandle
 
-__all__ = ["Counter", "Counts", "Registry"]
+__all__ = ["Counter", "Counts", "Gauge", "Registry"]
 
 
 class Counter(Protocol):
@@ -16,8 +17,16 @@ class Counter(Protocol):
     def inc(self, amount: float = 1) -> None: ...
 
 
+class Gauge(Protocol):
+    """A number that comes and goes."""
+
+    def set(self, value: float) -> None: ...
+
+
 class Registry(Protocol):
-    """Finds a counter by name and label values."""
+    """Finds a counter or a gauge by name and label values."""
+
+    def gauge(self, name: str, *labels: str) -> Gauge: ...
 
     def counter(self, name: str, *labels: str) -> Counter: ...
 
@@ -27,6 +36,23 @@ class Counts:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._open: dict[int, int] = {}
+        self._marks: dict[int, Mapping[str, int]] = {}
+
+    def stands(self, shard: int, forming: int, oldest: Mapping[str, int], now_ns: int) -> None:
+        """A shard forms so many candles; `oldest` is each venue's lowest watermark in it."""
+        self._open[shard], self._marks[shard] = forming, oldest
+        self._registry.gauge("teleglas_market_open_candles").set(sum(self._open.values()))
+        for venue in {venue for marks in self._marks.values() for venue in marks}:
+            lowest = min(marks[venue] for marks in self._marks.values() if venue in marks)
+            age_s = (now_ns - lowest) / SECOND_NS
+            self._registry.gauge("teleglas_market_watermark_age_seconds", venue).set(age_s)
+
+    def left(self, shard: int) -> None:
+        """A shard is not ours any more."""
+        self._marks.pop(shard, None)
+        self._open.pop(shard, None)
+        self._registry.gauge("teleglas_market_open_candles").set(sum(self._open.values()))
 
     def candle(self, candle: StoredCandle) -> None:
         kind = "revised" if candle.bar.revision else "closed"

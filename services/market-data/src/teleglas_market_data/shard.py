@@ -117,11 +117,13 @@ class MarketShard:
         )
         await self.tools.store.save(checkpoint)
         self.tools.counts.saved(checkpoint)
+        self._count_standing()
         self.pending = self.candles.pending = self.composites.pending = Pending()
 
     async def close(self) -> None:
         if self.tools.live.shards.get(self.number) is self:
             del self.tools.live.shards[self.number]
+            self.tools.counts.left(self.number)
 
     def admits(self, topic: str, source: str, writer_epoch: int) -> bool:
         """Whether a batch counts: not where a newer owner of its source wrote before it.
@@ -314,6 +316,15 @@ class MarketShard:
         if record.value is not None:
             self.tools.latest.put("summary", *market, record.value)
             self.pending.summaries[market] = LatestRow(*market, message.ts_event, record.value)
+
+    def _count_standing(self) -> None:
+        levels = [level for m in self.markets() for level in self.open_candles(m).levels]
+        oldest: dict[str, int] = {}
+        for (venue, _), candles in self.candles.books.items():
+            if candles.watermark >= 0:
+                oldest[venue] = min(oldest.get(venue, candles.watermark), candles.watermark)
+        forming = sum(len(level.bars) for level in levels)
+        self.tools.counts.stands(self.number, forming, oldest, self.tools.clock.now_ns())
 
     def _keep_tickers(self) -> None:
         for market in self.fresh_tickers:
