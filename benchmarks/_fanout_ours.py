@@ -78,7 +78,7 @@ class FeedReader:
     async def poll(
         self,
         *,
-        max_records: int,
+        max_records: int,  # noqa: ARG002  # all there is, when it is there
         timeout_s: float,  # noqa: ARG002  # all there is, when it is there
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         await self._filled.wait()

@@ -203,6 +203,7 @@ def test_a_book_with_a_hole_has_no_state_until_the_next_snapshot():
     log.read(5, book_snapshot(15, [(104, 5)], [(110, 5)]))
     log.read(6, book_delta(16, [(105, 5)]))
     book = log.fold.current(first.subject)
+    assert book is not None
     assert (book.sequence, list(book.bid_prices)) == (16, [105, 104])
 
 
@@ -214,4 +215,5 @@ def test_a_book_is_not_lost_to_a_repeated_change():
     log.read(3, book_delta(12, [(100, 9)]))
     log.read(4, book_delta(11, [(100, 7)]))
     book = log.fold.current(first.subject)
+    assert book is not None
     assert (book.sequence, list(book.bid_sizes)) == (12, [9])
