@@ -106,6 +106,7 @@ def expected_candles(frames: Sequence[dict[str, Any]], interval: str) -> dict[in
     }  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 async def test_killed_process_loses_nothing_and_counts_nothing_twice(
     stack: StackAddresses,
     database_dsn: str,
@@ -114,7 +115,7 @@ async def test_killed_process_loses_nothing_and_counts_nothing_twice(
 ) -> None:
     """kill -9 in mid-stream, again and again: rows and candles equal those of the frames."""
     instrument = f"{unique_name('KILL').replace('-', '').upper()}-USDT"
-    frames = generated(3_200)
+    frames = generated(2_400)
     parts = [frames[at : at + 800] for at in range(0, len(frames), 800)]
     bus = create_bus(KafkaSection(bootstrap=stack.kafka_bootstrap), "tests")
     await bus.create(topics.ALL)
@@ -126,7 +127,7 @@ async def test_killed_process_loses_nothing_and_counts_nothing_twice(
     try:
         for number, part in enumerate(parts):
             feeding = asyncio.create_task(market.feed(part))
-            await eventually(_more_than(market, number * 800), timeout_s=60.0)
+            await eventually(_more_than(market, number * 800), timeout_s=120.0)
             process.kill()
             process.wait()
             process = started(stack, database_dsn, tmp_path / "market-data.log")
@@ -137,7 +138,7 @@ async def test_killed_process_loses_nothing_and_counts_nothing_twice(
         async def is_over() -> bool:
             return len(await market.candles("1d")) == 2
 
-        await eventually(is_over, timeout_s=60.0)
+        await eventually(is_over, timeout_s=120.0)
         assert await market.stored() == len(frames)
         for interval in ("1s", "1m", "5m", "1h", "1d"):
             assert await market.candles(interval) == expected_candles(frames, interval)
