@@ -124,7 +124,9 @@ async def run(seconds: float, most: float) -> int:
     found = (
         f"knee {knee.updates_per_s:,.0f}" if bent else f"no knee up to {knee.updates_per_s:,.0f}"
     )
-    print(f"{found} updates/s of {AIM:,} aimed at; busiest there: {knee.busiest}")
+    print(
+        f"{label} {knee.updates_per_s:,.0f} updates/s of {AIM:,} aimed at; busiest: {knee.busiest}"
+    )
     ratio = TARGET_MS / at_target.p99_ms
     good = at_target.p99_ms < TARGET_MS
     print(
