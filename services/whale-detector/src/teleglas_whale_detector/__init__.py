@@ -1,0 +1,1 @@
+"""Teleglas whale-detector."""
