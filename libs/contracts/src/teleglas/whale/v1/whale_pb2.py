@@ -26,7 +26,7 @@ from teleglas.market.v1 import types_pb2 as teleglas_dot_market_dot_v1_dot_types
 from teleglas import options_pb2 as teleglas_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dteleglas/whale/v1/whale.proto\x12\x11teleglas.whale.v1\x1a\x1eteleglas/market/v1/types.proto\x1a\x16teleglas/options.proto\"2\n\x06Impact\x12\x12\n\nhorizon_ns\x18\x01 \x01(\x03\x12\x14\n\x0c\x62\x61sis_points\x18\x02 \x01(\x01\"\xaa\x05\n\nWhaleAlert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x08revision\x18\x02 \x01(\rB\x04\xa0\xbb\x18\x01\x12\r\n\x05venue\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\x12*\n\x04kind\x18\x05 \x01(\x0e\x32\x1c.teleglas.whale.v1.WhaleKind\x12&\n\x04side\x18\x06 \x01(\x0e\x32\x18.teleglas.market.v1.Side\x12\x16\n\x0eprice_exponent\x18\x07 \x01(\x11\x12\x15\n\rsize_exponent\x18\x08 \x01(\x11\x12\x16\n\x0equote_exponent\x18\t \x01(\x11\x12\x10\n\x08notional\x18\n \x01(\x03\x12\x0c\n\x04size\x18\x0b \x01(\x03\x12\x0c\n\x04vwap\x18\x0c \x01(\x03\x12\x15\n\rts_first_fill\x18\r \x01(\x03\x12\x14\n\x0cts_last_fill\x18\x0e \x01(\x03\x12\r\n\x05\x66ills\x18\x0f \x01(\r\x12\x17\n\x0flevels_consumed\x18\x10 \x01(\r\x12*\n\x07impacts\x18\x11 \x03(\x0b\x32\x19.teleglas.whale.v1.Impact\x12\x11\n\tthreshold\x18\x12 \x01(\x03\x12\x12\n\npercentile\x18\x13 \x01(\x01\x12\x11\n\tis_closed\x18\x14 \x01(\x08\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x15 \x01(\r\x12\x16\n\x0e\x66irst_trade_id\x18\x16 \x01(\t\x12\x15\n\rlast_trade_id\x18\x17 \x01(\t\x12\x18\n\x0b\x64\x65pth_share\x18\x18 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x0cnotional_usd\x18\x19 \x01(\x0b\x32\x1e.teleglas.whale.v1.NotionalUsd\x12\x13\n\x0blower_bound\x18\x1a \x01(\x08\x12\x11\n\ttrade_ids\x18\x1b \x03(\tB\x0e\n\x0c_depth_share\"\x8b\x01\n\x0bNotionalUsd\x12+\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x1b.teleglas.market.v1.Decimal\x12)\n\x04rate\x18\x02 \x01(\x0b\x32\x1b.teleglas.market.v1.Decimal\x12\x13\n\x0brate_source\x18\x03 \x01(\t\x12\x0f\n\x07ts_rate\x18\x04 \x01(\x03\"\xb9\x01\n\tThreshold\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x15\n\x08notional\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08quantile\x18\x04 \x01(\x01\x12\x0f\n\x07warm_up\x18\x05 \x01(\x01\x12\x14\n\x0cobservations\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x07 \x01(\r\x12\x10\n\x08ts_event\x18\x08 \x01(\x03\x42\x0b\n\t_notional\"\xe7\x01\n\x11ListAlertsRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.teleglas.whale.v1.WhaleKind\x12&\n\x04side\x18\x04 \x01(\x0e\x32\x18.teleglas.market.v1.Side\x12\x14\n\x0cmin_notional\x18\x05 \x01(\x01\x12\x0f\n\x07ts_from\x18\x06 \x01(\x03\x12\r\n\x05ts_to\x18\x07 \x01(\x03\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\\\n\x12ListAlertsResponse\x12-\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1d.teleglas.whale.v1.WhaleAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetAlertRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x10GetAlertResponse\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.teleglas.whale.v1.WhaleAlert\":\n\x15ListThresholdsRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\"J\n\x16ListThresholdsResponse\x12\x30\n\nthresholds\x18\x01 \x03(\x0b\x32\x1c.teleglas.whale.v1.Threshold*\x8e\x01\n\tWhaleKind\x12\x1a\n\x16WHALE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10WHALE_KIND_SWEEP\x10\x01\x12\x14\n\x10WHALE_KIND_BLOCK\x10\x02\x12\x15\n\x11WHALE_KIND_SLICED\x10\x03\x12\"\n\x1eWHALE_KIND_LIQUIDATION_CASCADE\x10\x04\x32\x9f\x02\n\x06Whales\x12Y\n\nListAlerts\x12$.teleglas.whale.v1.ListAlertsRequest\x1a%.teleglas.whale.v1.ListAlertsResponse\x12S\n\x08GetAlert\x12\".teleglas.whale.v1.GetAlertRequest\x1a#.teleglas.whale.v1.GetAlertResponse\x12\x65\n\x0eListThresholds\x12(.teleglas.whale.v1.ListThresholdsRequest\x1a).teleglas.whale.v1.ListThresholdsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dteleglas/whale/v1/whale.proto\x12\x11teleglas.whale.v1\x1a\x1eteleglas/market/v1/types.proto\x1a\x16teleglas/options.proto\"2\n\x06Impact\x12\x12\n\nhorizon_ns\x18\x01 \x01(\x03\x12\x14\n\x0c\x62\x61sis_points\x18\x02 \x01(\x01\"\xbc\x05\n\nWhaleAlert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x08revision\x18\x02 \x01(\rB\x04\xa0\xbb\x18\x01\x12\r\n\x05venue\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\x12*\n\x04kind\x18\x05 \x01(\x0e\x32\x1c.teleglas.whale.v1.WhaleKind\x12&\n\x04side\x18\x06 \x01(\x0e\x32\x18.teleglas.market.v1.Side\x12\x16\n\x0eprice_exponent\x18\x07 \x01(\x11\x12\x15\n\rsize_exponent\x18\x08 \x01(\x11\x12\x16\n\x0equote_exponent\x18\t \x01(\x11\x12\x10\n\x08notional\x18\n \x01(\x03\x12\x0c\n\x04size\x18\x0b \x01(\x03\x12\x0c\n\x04vwap\x18\x0c \x01(\x03\x12\x15\n\rts_first_fill\x18\r \x01(\x03\x12\x14\n\x0cts_last_fill\x18\x0e \x01(\x03\x12\r\n\x05\x66ills\x18\x0f \x01(\r\x12\x17\n\x0flevels_consumed\x18\x10 \x01(\r\x12*\n\x07impacts\x18\x11 \x03(\x0b\x32\x19.teleglas.whale.v1.Impact\x12\x11\n\tthreshold\x18\x12 \x01(\x03\x12\x12\n\npercentile\x18\x13 \x01(\x01\x12\x11\n\tis_closed\x18\x14 \x01(\x08\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x15 \x01(\r\x12\x16\n\x0e\x66irst_trade_id\x18\x16 \x01(\t\x12\x15\n\rlast_trade_id\x18\x17 \x01(\t\x12\x18\n\x0b\x64\x65pth_share\x18\x18 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x0cnotional_usd\x18\x19 \x01(\x0b\x32\x1e.teleglas.whale.v1.NotionalUsd\x12\x13\n\x0blower_bound\x18\x1a \x01(\x08\x12\x11\n\ttrade_ids\x18\x1b \x03(\t\x12\x10\n\x08ts_event\x18\x1c \x01(\x03\x42\x0e\n\x0c_depth_share\"\x8b\x01\n\x0bNotionalUsd\x12+\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x1b.teleglas.market.v1.Decimal\x12)\n\x04rate\x18\x02 \x01(\x0b\x32\x1b.teleglas.market.v1.Decimal\x12\x13\n\x0brate_source\x18\x03 \x01(\t\x12\x0f\n\x07ts_rate\x18\x04 \x01(\x03\"\xb9\x01\n\tThreshold\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x15\n\x08notional\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08quantile\x18\x04 \x01(\x01\x12\x0f\n\x07warm_up\x18\x05 \x01(\x01\x12\x14\n\x0cobservations\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x65\x66inition_version\x18\x07 \x01(\r\x12\x10\n\x08ts_event\x18\x08 \x01(\x03\x42\x0b\n\t_notional\"\xe7\x01\n\x11ListAlertsRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.teleglas.whale.v1.WhaleKind\x12&\n\x04side\x18\x04 \x01(\x0e\x32\x18.teleglas.market.v1.Side\x12\x14\n\x0cmin_notional\x18\x05 \x01(\x01\x12\x0f\n\x07ts_from\x18\x06 \x01(\x03\x12\r\n\x05ts_to\x18\x07 \x01(\x03\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\\\n\x12ListAlertsResponse\x12-\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1d.teleglas.whale.v1.WhaleAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetAlertRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x10GetAlertResponse\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.teleglas.whale.v1.WhaleAlert\":\n\x15ListThresholdsRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\"J\n\x16ListThresholdsResponse\x12\x30\n\nthresholds\x18\x01 \x03(\x0b\x32\x1c.teleglas.whale.v1.Threshold*\x8e\x01\n\tWhaleKind\x12\x1a\n\x16WHALE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10WHALE_KIND_SWEEP\x10\x01\x12\x14\n\x10WHALE_KIND_BLOCK\x10\x02\x12\x15\n\x11WHALE_KIND_SLICED\x10\x03\x12\"\n\x1eWHALE_KIND_LIQUIDATION_CASCADE\x10\x04\x32\x9f\x02\n\x06Whales\x12Y\n\nListAlerts\x12$.teleglas.whale.v1.ListAlertsRequest\x1a%.teleglas.whale.v1.ListAlertsResponse\x12S\n\x08GetAlert\x12\".teleglas.whale.v1.GetAlertRequest\x1a#.teleglas.whale.v1.GetAlertResponse\x12\x65\n\x0eListThresholds\x12(.teleglas.whale.v1.ListThresholdsRequest\x1a).teleglas.whale.v1.ListThresholdsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,28 +35,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WHALEALERT'].fields_by_name['revision']._loaded_options = None
   _globals['_WHALEALERT'].fields_by_name['revision']._serialized_options = b'\240\273\030\001'
-  _globals['_WHALEKIND']._serialized_start=1737
-  _globals['_WHALEKIND']._serialized_end=1879
+  _globals['_WHALEKIND']._serialized_start=1755
+  _globals['_WHALEKIND']._serialized_end=1897
   _globals['_IMPACT']._serialized_start=108
   _globals['_IMPACT']._serialized_end=158
   _globals['_WHALEALERT']._serialized_start=161
-  _globals['_WHALEALERT']._serialized_end=843
-  _globals['_NOTIONALUSD']._serialized_start=846
-  _globals['_NOTIONALUSD']._serialized_end=985
-  _globals['_THRESHOLD']._serialized_start=988
-  _globals['_THRESHOLD']._serialized_end=1173
-  _globals['_LISTALERTSREQUEST']._serialized_start=1176
-  _globals['_LISTALERTSREQUEST']._serialized_end=1407
-  _globals['_LISTALERTSRESPONSE']._serialized_start=1409
-  _globals['_LISTALERTSRESPONSE']._serialized_end=1501
-  _globals['_GETALERTREQUEST']._serialized_start=1503
-  _globals['_GETALERTREQUEST']._serialized_end=1532
-  _globals['_GETALERTRESPONSE']._serialized_start=1534
-  _globals['_GETALERTRESPONSE']._serialized_end=1598
-  _globals['_LISTTHRESHOLDSREQUEST']._serialized_start=1600
-  _globals['_LISTTHRESHOLDSREQUEST']._serialized_end=1658
-  _globals['_LISTTHRESHOLDSRESPONSE']._serialized_start=1660
-  _globals['_LISTTHRESHOLDSRESPONSE']._serialized_end=1734
-  _globals['_WHALES']._serialized_start=1882
-  _globals['_WHALES']._serialized_end=2169
+  _globals['_WHALEALERT']._serialized_end=861
+  _globals['_NOTIONALUSD']._serialized_start=864
+  _globals['_NOTIONALUSD']._serialized_end=1003
+  _globals['_THRESHOLD']._serialized_start=1006
+  _globals['_THRESHOLD']._serialized_end=1191
+  _globals['_LISTALERTSREQUEST']._serialized_start=1194
+  _globals['_LISTALERTSREQUEST']._serialized_end=1425
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1427
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1519
+  _globals['_GETALERTREQUEST']._serialized_start=1521
+  _globals['_GETALERTREQUEST']._serialized_end=1550
+  _globals['_GETALERTRESPONSE']._serialized_start=1552
+  _globals['_GETALERTRESPONSE']._serialized_end=1616
+  _globals['_LISTTHRESHOLDSREQUEST']._serialized_start=1618
+  _globals['_LISTTHRESHOLDSREQUEST']._serialized_end=1676
+  _globals['_LISTTHRESHOLDSRESPONSE']._serialized_start=1678
+  _globals['_LISTTHRESHOLDSRESPONSE']._serialized_end=1752
+  _globals['_WHALES']._serialized_start=1900
+  _globals['_WHALES']._serialized_end=2187
 # @@protoc_insertion_point(module_scope)

@@ -106,6 +106,7 @@ class WhaleAlert(_message.Message):
     NOTIONAL_USD_FIELD_NUMBER: _builtins.int
     LOWER_BOUND_FIELD_NUMBER: _builtins.int
     TRADE_IDS_FIELD_NUMBER: _builtins.int
+    TS_EVENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Deterministic: venue, instrument, side, first fill, definition version."""
     revision: _builtins.int
@@ -137,6 +138,10 @@ class WhaleAlert(_message.Message):
     """Share of the visible depth on that side that it took, 0 to 1; unset without a book."""
     lower_bound: _builtins.bool
     """Liquidation totals are lower bounds when the venue samples its feed."""
+    ts_event: _builtins.int
+    """When this revision became known, in the venue's time: the crossing fill, the close, the last impact.
+    An alert's revisions and the Progress marks of its topic are written in this order.
+    """
     @_builtins.property
     def impacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Impact]:
         """Known so far; at 0, 1, 5 and 30 s after the last fill."""
@@ -177,10 +182,11 @@ class WhaleAlert(_message.Message):
         notional_usd: Global___NotionalUsd | None = ...,
         lower_bound: _builtins.bool = ...,
         trade_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ts_event: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_depth_share", b"_depth_share", "depth_share", b"depth_share", "notional_usd", b"notional_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth_share", b"_depth_share", "definition_version", b"definition_version", "depth_share", b"depth_share", "fills", b"fills", "first_trade_id", b"first_trade_id", "id", b"id", "impacts", b"impacts", "instrument", b"instrument", "is_closed", b"is_closed", "kind", b"kind", "last_trade_id", b"last_trade_id", "levels_consumed", b"levels_consumed", "lower_bound", b"lower_bound", "notional", b"notional", "notional_usd", b"notional_usd", "percentile", b"percentile", "price_exponent", b"price_exponent", "quote_exponent", b"quote_exponent", "revision", b"revision", "side", b"side", "size", b"size", "size_exponent", b"size_exponent", "threshold", b"threshold", "trade_ids", b"trade_ids", "ts_first_fill", b"ts_first_fill", "ts_last_fill", b"ts_last_fill", "venue", b"venue", "vwap", b"vwap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth_share", b"_depth_share", "definition_version", b"definition_version", "depth_share", b"depth_share", "fills", b"fills", "first_trade_id", b"first_trade_id", "id", b"id", "impacts", b"impacts", "instrument", b"instrument", "is_closed", b"is_closed", "kind", b"kind", "last_trade_id", b"last_trade_id", "levels_consumed", b"levels_consumed", "lower_bound", b"lower_bound", "notional", b"notional", "notional_usd", b"notional_usd", "percentile", b"percentile", "price_exponent", b"price_exponent", "quote_exponent", b"quote_exponent", "revision", b"revision", "side", b"side", "size", b"size", "size_exponent", b"size_exponent", "threshold", b"threshold", "trade_ids", b"trade_ids", "ts_event", b"ts_event", "ts_first_fill", b"ts_first_fill", "ts_last_fill", b"ts_last_fill", "venue", b"venue", "vwap", b"vwap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__depth_share: _TypeAlias = _typing.Literal["depth_share"]  # noqa: Y015
     _WhichOneofArgType__depth_share: _TypeAlias = _typing.Literal["_depth_share", b"_depth_share"]  # noqa: Y015
