@@ -128,6 +128,16 @@ class Venues:
         )
         await asyncio.to_thread(urllib.request.urlopen, request)
 
+    async def newest_spot_trade(self, symbol: str) -> int:
+        """The id of the last trade that binance's REST tells of."""
+        url = f"{self.urls['binance']['rest']}/api/v3/trades?symbol={symbol}&limit=1"
+
+        def ask() -> Any:
+            with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310
+                return json.load(response)
+
+        return int((await asyncio.to_thread(ask))[-1]["id"])
+
     def settings(self, **ingest: Any) -> Settings:
         urls = self.urls
 

@@ -177,7 +177,9 @@ async def test_a_renewal_of_every_connection_loses_and_repeats_nothing(
     assert await written.gaps() == []
 
 
-async def test_a_new_process_goes_on_where_the_last_one_stopped(ingest: Any, written: Any) -> None:
+async def test_a_new_process_goes_on_where_the_last_one_stopped(
+    ingest: Any, written: Any, venues: Any
+) -> None:
     """What was traded between the two is fetched; the sources' epochs grow; nothing comes twice."""
     async with ingest():
         await flowing(written)
@@ -186,6 +188,11 @@ async def test_a_new_process_goes_on_where_the_last_one_stopped(ingest: Any, wri
     }
     marks = [m for m in await written.progress() if m.retired]
     assert {name for m in marks for name in m.instruments} >= {"BTC-USDT", "BTC-USD-PERP"}
+
+    async def traded_on() -> bool:
+        return await venues.newest_spot_trade("BTCUSDT") > stopped["binance:BTC-USDT"]
+
+    await comes_true(traded_on, timeout_s=30)
     async with ingest():
         await flowing(written)
         await comes_true(lambda: _resolved(written), timeout_s=20)
