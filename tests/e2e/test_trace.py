@@ -26,6 +26,12 @@ FRAME_TO_CANDLE = (
     "market-data: publish candles",
     "gateway: stream teleglas.market.candles.v1",
 )
+REST_TO_MARKET_DATA = (
+    "gateway: GET /v1/tickers",
+    "gateway: fastapi.endpoint",
+    "gateway: /teleglas.market.v1.MarketData/ListTickers",
+    "market-data: /teleglas.market.v1.MarketData/ListTickers",
+)
 
 
 def way_of(traces: Traces, *names: str) -> tuple[SpanSeen, ...]:
@@ -61,7 +67,10 @@ async def test_a_trade_is_traced_from_its_frame_to_the_stream(tmp_path):
                 )
             async with rest(product) as http, http.get("/v1/tickers") as response:
                 assert response.status == 200
-    for way in (trade, candle):
+            asked = await eventually(
+                lambda: way_of(traces, *REST_TO_MARKET_DATA), timeout_s=30, every_s=0.5
+            )
+    for way in (trade, candle, asked):
         for before, after in itertools.pairwise(way):
             assert before.id in after.origins
     stamps = [seen.span.start_time_unix_nano for seen in candle]
