@@ -12,6 +12,8 @@ from teleglas.bus.v1.dead_letter_pb2 import DeadLetter
 from teleglas.market.v1.gap_pb2 import Gap
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas_common.bus.encode import outgoing
+from teleglas_common.bus.epochs import ensure_epochs
+from teleglas_common.bus.lineage import RecreatedTopicError
 from teleglas_common.bus.ports import (
     Bus,
     Handler,
@@ -112,6 +114,25 @@ async def test_restarted_worker_goes_on_from_the_shards_checkpoint(bus: Bus) -> 
         async with working(bus, [topic], store, group=f"g{start}"):
             await until(partial(has_stored, store, start + 300))
     assert store.numbers[TopicPartition(topic.name, 1)] == tuple(range(1, 900, 4))
+
+
+async def test_worker_refuses_offsets_of_a_topic_that_was_created_anew(bus: Bus) -> None:
+    """An offset of a log that is gone would skip records of the new one without a word."""
+    topic = make_topic(partitions=1)
+    await bus.create([topic])
+    await publish(bus, [numbered(topic, 0, n) for n in range(10)])
+    store = MemoryStore()
+    async with working(bus, [topic], store):
+        await until(lambda: stored(store) == 10)
+    publisher = bus.publisher()
+    await publisher.start()
+    await ensure_epochs(bus, publisher, [topic], {topic.name})
+    await publisher.stop()
+    before = store.checkpoints
+    with pytest.raises(RecreatedTopicError, match="created anew"):
+        async with working(bus, [topic], store) as task:
+            await asyncio.wait_for(asyncio.shield(task), 30)
+    assert store.checkpoints == before
 
 
 async def test_two_workers_share_and_hand_over_without_loss(bus: Bus) -> None:
@@ -297,5 +318,6 @@ async def test_offset_passes_records_that_have_no_handler(bus: Bus) -> None:
     await publish(bus, [numbered(topic, 0, 1), unrouted, unrouted, numbered(kept, 0, 1), tombstone])
     store = MemoryStore()
     async with working(bus, [topic, kept], store):
-        await until(lambda: store.offsets.get(0) == {topic.name: 3, kept.name: 2})
+        ends = {topic.name: 3, kept.name: 2}
+        await until(lambda: ends.items() <= store.offsets.get(0, {}).items())
     assert stored(store) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -26,12 +27,14 @@ __all__ = ["ensure_epochs", "fold_epochs", "read_epochs"]
 
 CONTROL = catalogue.CONTROL_TOPICS_V1
 _READ_TIMEOUT_S = 15.0
+_log = logging.getLogger(__name__)
 
 
 def fold_epochs(epochs: dict[str, str], record: Record) -> None:
     """Take one record of control.topics.v1 into topic → epoch.
 
     The first epoch since a topic's last tombstone counts: two processes that both found none agree.
+    A record that is none is passed over: it must not keep every service from starting.
     """
     topic = (record.key or b"").decode()
     if record.value is None:
@@ -39,8 +42,9 @@ def fold_epochs(epochs: dict[str, str], record: Record) -> None:
         return
     try:
         epoch = TopicEpoch.FromString(record.value).epoch
-    except DecodeError as error:
-        raise BusError(f"expected a TopicEpoch of {topic} at offset {record.offset}") from error
+    except DecodeError:
+        _log.warning("expected a TopicEpoch of %s at offset %d, passed over", topic, record.offset)
+        return
     epochs.setdefault(topic, epoch)
 
 

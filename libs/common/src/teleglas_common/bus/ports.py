@@ -244,7 +244,10 @@ class Shard(Protocol):
         """
 
     async def checkpoint(self, offsets: Mapping[str, int]) -> None:
-        """Store state and offsets in one atom. All that was published before is acknowledged."""
+        """Store state and offsets in one atom. All that was published before is acknowledged.
+
+        The mapping also holds the epoch of each topic, see `lineage`: store it as it is.
+        """
 
     async def close(self) -> None:
         """Let go of the state; what was not checkpointed will be read again."""

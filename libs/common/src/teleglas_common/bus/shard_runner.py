@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from teleglas_common.bus.dead_letter import dead_letter
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.inbox import Inbox
+from teleglas_common.bus.lineage import RecreatedTopicError, with_lineage
 from teleglas_common.bus.metrics import WorkerMetrics
 from teleglas_common.bus.ports import (
     BusError,
@@ -61,6 +62,7 @@ class Wiring(Generic[S]):
     first_offsets: Callable[[int, Sequence[str], Mapping[str, int]], Awaitable[dict[str, int]]]
     commit: Callable[[Mapping[TopicPartition, int]], None]
     consumer_name: str
+    epochs: Mapping[str, str]
     now_ns: Callable[[], int]
     settings: WorkerSettings
     metrics: WorkerMetrics
@@ -112,11 +114,13 @@ class ShardRunner(Generic[S]):
         return self._whereabouts()
 
     async def run(self) -> None:
-        """Return when stopped; raise RetriesExhaustedError, or PublishError at once."""
+        """Return when stopped; raise RetriesExhaustedError, or at once PublishError and
+        RecreatedTopicError.
+        """
         while not self._stopping.is_set():
             try:
                 await self._live()
-            except PublishError:
+            except (PublishError, RecreatedTopicError):
                 raise
             except Exception as error:  # noqa: BLE001 - retried, then raised by _fail
                 await self._fail(error)
@@ -220,7 +224,7 @@ class ShardRunner(Generic[S]):
         if self._since_checkpoint:
             await self._wiring.publisher.flush()
             began_s = self._begin("checkpoint")
-            await shard.checkpoint(dict(self.offsets))
+            await shard.checkpoint(with_lineage(self.offsets, self._wiring.epochs))
             self._wiring.commit(
                 {TopicPartition(topic, self.number): at for topic, at in self.offsets.items()}
             )

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from teleglas_common.bus.epochs import read_epochs
+from teleglas_common.bus.lineage import check_lineage
 from teleglas_common.bus.metrics import NoMetrics, WorkerMetrics
 from teleglas_common.bus.ports import (
     Bus,
@@ -60,6 +62,7 @@ class Worker(Generic[S]):
         self._settings = settings or WorkerSettings()
         self._metrics = metrics or NoMetrics()
         self._topics = {route.topic.name: route.topic for route in routes}
+        self._epochs: dict[str, str] = {}
         self._consumer: GroupConsumer = bus.consumer(sorted(self._topics), group)
         self._wiring = Wiring(
             topics=self._topics,
@@ -69,6 +72,7 @@ class Worker(Generic[S]):
             first_offsets=self._first_offsets,
             commit=self._commit_later,
             consumer_name=f"{service}/{group}",
+            epochs=self._epochs,
             now_ns=now_ns,
             settings=self._settings,
             metrics=self._metrics,
@@ -103,9 +107,11 @@ class Worker(Generic[S]):
         self._stopping = True
 
     async def run(self) -> None:
-        """Work until `stop`. Raises RetriesExhaustedError, StuckError, PublishError or BusError:
-        then nothing of the shard that failed was committed, and the process should end.
+        """Work until `stop`. Raises RecreatedTopicError, RetriesExhaustedError, StuckError,
+        PublishError or BusError: then nothing of the shard that failed was committed, and the
+        process should end.
         """
+        self._epochs.update(await read_epochs(self._bus))
         await self._consumer.start(self)
         try:
             while not self._stopping:
@@ -182,6 +188,7 @@ class Worker(Generic[S]):
         """Where to start each topic: the shard's own offset, else the committed one, else earliest;
         what the log does not hold any more is skipped and counted as lost.
         """
+        check_lineage(restored, topics, self._epochs)
         committed = {
             topic: await self._consumer.committed(TopicPartition(topic, number))
             for topic in topics
