@@ -24,7 +24,9 @@ from tests.support.stream import Follower, following
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "30"))
+ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
+RESUMING = 10
+"""Clients that share the rounds."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")
 MAX_SUBSCRIPTIONS = 40
 TIGHT = (
@@ -251,22 +253,30 @@ async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_
         assert not healthy.faults
         assert not healthy.refusals
         assert started(product) == before
-        await resumes(product)
 
 
-async def resumes(product: Product) -> None:
-    """A client that loses its connection at random goes on where it was."""
-    client = Follower()
-    rng = random.Random(7)
+async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(tmp_path):
+    """Over all disconnects no message is missing or comes twice."""
+    clients = [Follower() for _ in range(RESUMING)]
+    async with running_product(tmp_path, rate=400) as product:
+        await asyncio.gather(
+            *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
+        )
+    for client in clients:
+        assert not client.faults
+        assert not client.refusals
+        assert not client.unrecovered
+    taken = sum(client.taken for client in clients)
+    print(f"{ROUNDS} disconnects, {taken} messages, no gap, no repeat")  # noqa: T201
+
+
+async def comes_back(product: Product, client: Follower, rng: random.Random) -> None:
+    """One client's share of the rounds: half of its connections end without a goodbye."""
     url, key = product.running.gateway_url, product.running.demo_key
-    for number in range(ROUNDS):
+    for number in range(ROUNDS // RESUMING):
         async with open_stream(url, key) as connection:
             resume = client.resume if number else None
             await subscribe(connection, "trades", SYMBOLS[:2], venue=["binance"], resume=resume)
-            await asyncio.wait_for(client.follow(connection, most=rng.randint(1, 30)), 60)
+            await asyncio.wait_for(client.follow(connection, most=rng.randint(1, 20)), 60)
             if rng.random() < 0.5:
                 connection.transport.abort()
-    assert not client.faults
-    assert not client.refusals
-    assert not client.unrecovered
-    print(f"{ROUNDS} disconnects, {client.taken} messages, no gap, no repeat")  # noqa: T201
