@@ -40,7 +40,7 @@ def _revision(message: Message) -> Revision | None:
 
 
 def whale_data(alert: whale_pb2.WhaleAlert, numbers: Numbers) -> Body:
-    """`usd_value` is by the rate that the alert carries, else at par where the quote is a dollar."""
+    """`usd_value` is by the rate that the alert carries, else at par if the quote is a dollar."""
 
     def quote(mantissa: int) -> object:
         return numbers.exact(mantissa, alert.quote_exponent)
