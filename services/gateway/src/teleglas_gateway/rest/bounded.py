@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,10 +44,8 @@ class BoundedBodies:
             if read_bytes <= MAX_BODY_BYTES:
                 await send(message)
 
-        try:
+        with contextlib.suppress(_TooLongError):
             await self._app(scope, bounded, unless_too_long)
-        except _TooLongError:
-            pass
         if read_bytes > MAX_BODY_BYTES:
             problem = Problem(
                 Code.FRAME_TOO_LARGE, f"expected a body of at most {MAX_BODY_BYTES} bytes"
