@@ -17,7 +17,7 @@ __all__ = ["replay"]
 _PROGRESS_EVERY_S = 1.0
 
 
-class _Speed(click.ParamType[float]):
+class _Speed(click.ParamType):
     name = "speed"
 
     def convert(
@@ -31,7 +31,7 @@ class _Speed(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-class _Listen(click.ParamType[tuple[str, Ports]]):
+class _Listen(click.ParamType):
     name = "venue:ws:rest"
 
     def convert(
