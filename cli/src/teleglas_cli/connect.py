@@ -9,7 +9,7 @@ from teleglas_common.bus.ports import Bus
 from teleglas_common.kafka import create_bus
 from teleglas_common.settings import KafkaSection, ServiceSettings, read
 
-__all__ = ["bus"]
+__all__ = ["bus", "gateway"]
 
 
 class _Environment(ServiceSettings):
@@ -23,3 +23,12 @@ def bus() -> Bus:
     else:
         section = KafkaSection(bootstrap=Running.read().kafka_bootstrap)
     return create_bus(section, "teleglas-cli")
+
+
+def gateway() -> tuple[str, str]:
+    """URL and key of TELEGLAS_GATEWAY_URL and TELEGLAS_API_KEY, else of the running stack."""
+    url, key = os.environ.get("TELEGLAS_GATEWAY_URL"), os.environ.get("TELEGLAS_API_KEY")
+    if url and key:
+        return url.rstrip("/"), key
+    running = Running.read()
+    return running.gateway_url, running.demo_key

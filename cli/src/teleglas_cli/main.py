@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import click
 
+from teleglas_cli.commands.alerts import predictions, signals, whales
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
 from teleglas_cli.commands.stream import stream
+from teleglas_cli.commands.tools import backtest, train
 from teleglas_cli.commands.topics import digest, tail, topics
 from teleglas_cli.commands.up import up
+from teleglas_cli.commands.why import why
 from teleglas_cli.running import NotRunningError
 
 __all__ = ["main"]
@@ -23,7 +26,11 @@ def commands() -> None:
     """Real-time crypto market intelligence that anyone can run."""
 
 
-for command in (up, stream, tail, topics, digest, redrive, keys, doctor, record, replay):
+COMMANDS = (
+    *(up, whales, signals, predictions, why, backtest, train),
+    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+)
+for command in COMMANDS:
     commands.add_command(command)
 
 

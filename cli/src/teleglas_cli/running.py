@@ -25,7 +25,9 @@ def state_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Addresses of one running stack. `services` maps a service to its health and metrics URL."""
+    """Addresses of one running stack. `services` maps a service to its health and metrics URL,
+    `grpc` to its gRPC; `chat_url` is the local chat that alerts go to, empty if there is none.
+    """
 
     pid: int
     kafka_bootstrap: str
@@ -36,6 +38,8 @@ class Running:
     demo_key_file: str
     services: dict[str, str] = field(default_factory=dict)
     venues: dict[str, str] = field(default_factory=dict)
+    grpc: dict[str, str] = field(default_factory=dict)
+    chat_url: str = ""
 
     def write(self, folder: Path) -> None:
         """Replace the file in one step, readable by this user only."""

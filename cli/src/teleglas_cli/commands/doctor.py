@@ -29,4 +29,7 @@ async def _running() -> list[Finding]:
     except NotRunningError as error:
         return [Finding("running stack", Health.WARNING, str(error))]
     addresses = StackAddresses(running.kafka_bootstrap, running.postgres_dsn, running.redis_url)
-    return await examine_running(addresses, running.services)
+    served = dict(running.services)
+    if running.chat_url:
+        served["botapi"] = running.chat_url
+    return await examine_running(addresses, served)

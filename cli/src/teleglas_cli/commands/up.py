@@ -18,6 +18,7 @@ from teleglas_cli.up.live import Flow, welcome
 from teleglas_cli.up.options import Options, Source
 from teleglas_cli.up.product import Product
 from teleglas_cli.up.progress import Progress
+from teleglas_cli.up.services import chosen
 from teleglas_cli.up.summary import Summary, summarise
 from teleglas_cli.up.usage import Usage
 from teleglas_cli.up.venues import capture_drained
@@ -45,6 +46,10 @@ CATCH_UP_TICKS = 60
 @click.option("--summary", type=click.Path(path_type=Path), help="Write what happened as JSON.")
 @click.option("--port", default=8080, show_default=True, help="The gateway's, if it is free.")
 @click.option("--otlp", default="", help="OTLP endpoint that gets the traces, host:port or URL.")
+@click.option(
+    "--only", type=click.Choice(["spine"]), help="Only ingest, market-data and the gateway."
+)
+@click.option("--without", multiple=True, metavar="NAME", help="Leave this service out.")
 def up(
     live: bool,
     captures: tuple[Path, ...],
@@ -55,13 +60,20 @@ def up(
     summary: Path | None,
     port: int,
     otlp: str,
+    only: str | None,
+    without: tuple[str, ...],
 ) -> None:
     """Run the whole product on this machine until Ctrl-C.
 
-    With --capture and --summary it ends by itself when the capture is drained.
+    With --capture and --summary it ends by itself when the capture is drained. TELEGRAM_TOKEN in
+    the environment sends alerts to the real Telegram; without it they go to a chat page here.
     """
     if live and captures:
         raise click.UsageError("expected --live or --capture, were both")
+    try:
+        chosen(only == "spine", without)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     source = Source.LIVE if live else Source.CAPTURE if captures else Source.SIMULATOR
     options = Options(
         state_dir=state_dir() / source.value,
@@ -74,6 +86,8 @@ def up(
         summary=summary,
         gateway_port=port,
         otlp_endpoint=otlp,
+        only_spine=only == "spine",
+        without=without,
     )
     raise SystemExit(asyncio.run(_Run(options).main()))
 
@@ -113,7 +127,19 @@ class _Run:
     async def _watch(self, product: Product, stopped: asyncio.Event) -> None:
         candle = asyncio.create_task(self._first_candle(product))
         self.progress.step(welcome(product.running, time.monotonic() - self.began_s))
-        flow = Flow(product.bus)
+        async with contextlib.aclosing(Flow(product.bus, product.services)) as flow:
+            await self._follow(product, stopped, flow)
+            candle.cancel()
+            self.summary.peak_rss_mb = round(self.usage.peak_total_mb, 1)
+            self.summary.peak_rss_mb_by_process = dict(self.usage.rounded())
+            if self.options.summary is not None:
+                self.progress.step("counting what the topics hold ...")
+                await product.stop_part("ingest")
+                await self._caught_up(product, flow)
+                await summarise(product.bus, self.summary)
+
+    async def _follow(self, product: Product, stopped: asyncio.Event, flow: Flow) -> None:
+        """Show what flows until it is over."""
         quiet = 0
         while not stopped.is_set() and quiet < QUIET_TICKS:
             with contextlib.suppress(TimeoutError):
@@ -126,23 +152,15 @@ class _Run:
             if self._ends_with_capture and await capture_drained(product.venues):
                 done = not flow.moved and await product.lag() == 0
                 quiet = quiet + 1 if done else 0
-        candle.cancel()
-        self.summary.peak_rss_mb = round(self.usage.peak_total_mb, 1)
-        self.summary.peak_rss_mb_by_process = dict(self.usage.rounded())
-        if self.options.summary is not None:
-            self.progress.step("counting what the topics hold ...")
-            await product.stop_part("ingest")
-            await self._caught_up(product, flow)
-            await summarise(product.bus, self.summary)
 
     async def _caught_up(self, product: Product, flow: Flow) -> None:
-        """Let market-data handle what ingest wrote last, for a bounded time."""
+        """Let the services handle what ingest wrote last, for a bounded time."""
         for _ in range(CATCH_UP_TICKS):
             await flow.line()
             if not flow.moved and await product.lag() == 0:
                 return
             await asyncio.sleep(TICK_S)
-        self.summary.errors.append("market-data had not caught up when the topics were counted")
+        self.summary.errors.append("services had not caught up when the topics were counted")
 
     @property
     def _ends_with_capture(self) -> bool:

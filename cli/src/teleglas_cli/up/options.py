@@ -23,7 +23,7 @@ class Options:
 
     `rate` is trades a second over all instruments of the simulator; `speed` a capture's, as a
     factor or `max`; `for_s` ends the run after so many seconds (0: run until interrupted, or until
-    the capture is drained).
+    the capture is drained). `only_spine` and `without` leave services out.
     """
 
     state_dir: Path
@@ -36,4 +36,6 @@ class Options:
     summary: Path | None = None
     gateway_port: int = 0
     otlp_endpoint: str = ""
+    only_spine: bool = False
+    without: tuple[str, ...] = ()
     extra_env: tuple[tuple[str, str], ...] = ()

@@ -15,20 +15,28 @@ from teleglas_cli.running import Running
 from teleglas_cli.stack.jars import JarProgress
 from teleglas_cli.stack.local import LocalStack
 from teleglas_cli.stack.process import ManagedProcess, ProcessError, ProcessReport, Supervisor
+from teleglas_cli.up.chat import Chat, chat_of
 from teleglas_cli.up.ingest_plan import LIVE_MARKET, ingest_environment
 from teleglas_cli.up.options import Options, Source
-from teleglas_cli.up.services import Layout, environment, lag, plan, service_process
+from teleglas_cli.up.services import (
+    TABLE,
+    Layout,
+    chosen,
+    environment,
+    lag,
+    plan,
+    service_process,
+)
 from teleglas_cli.up.venues import VenueUrls, source_process, venue_urls
 from teleglas_common.bus.ports import Bus
 from teleglas_common.kafka import create_bus
 from teleglas_common.settings import KafkaSection
 from teleglas_contracts import topics
 
-__all__ = ["SERVICES", "Product"]
+__all__ = ["Product"]
 
 Say = Callable[[str], None]
 
-SERVICES = ("market-data", "gateway", "ingest")
 STOP_GRACE_S = 20.0
 KEY_TIMEOUT_S = 30.0
 
@@ -38,7 +46,8 @@ class Product:
 
     def __init__(self, options: Options, say: Say) -> None:
         self.options = options
-        self.layout: Layout = plan(options.gateway_port)
+        self.services = chosen(options.only_spine, options.without)
+        self.layout: Layout = plan(options.gateway_port, self.services)
         self.stack = LocalStack(options.state_dir, progress=_download(say))
         self.processes: dict[str, ManagedProcess] = {}
         self.errors: list[str] = []
@@ -47,6 +56,9 @@ class Product:
         self._say = say
         self._logs = options.state_dir / "logs"
         self._supervisors: dict[str, asyncio.Task[None]] = {}
+        self._chat: Chat | None = None
+        if "notification" in self.services:
+            self._chat = chat_of(self.layout, self._logs)
 
     @property
     def bus(self) -> Bus:
@@ -65,6 +77,8 @@ class Product:
             market_data_grpc=self.layout.market_data_target,
             demo_key_file=str(self._key_file),
             services=dict(self.layout.http),
+            grpc=dict(self.layout.grpc),
+            chat_url="" if self._chat is None else self._chat.url,
             venues={name: urls["rest"] for name, urls in self.venues.items()},
         )
 
@@ -97,24 +111,25 @@ class Product:
         folder.chmod(0o700)
         self._say("starting Apache Kafka, PostgreSQL and Valkey ...")
         source = source_process(self.options, environment_of_source(), self._logs)
-        await asyncio.gather(self.stack.start(), self._start_source(source))
+        await asyncio.gather(self.stack.start(), self._start_source(source), self._start_chat())
         await self.bus.create(topics.ALL)
-        self._say(f"{len(topics.ALL)} topics are there; starting {', '.join(SERVICES)} ...")
+        self._say(f"{len(topics.ALL)} topics are there; starting {', '.join(self.services)} ...")
         feeds, self.sample_market = await ingest_environment(self.options, self.venues)
         env = environment(
             self.stack.addresses,
             self.options.otlp_endpoint,
             {
                 "TELEGLAS_PRINCIPAL_SECRET": secrets.token_hex(32),
-                "TELEGLAS_MARKET_DATA__TARGET": self.layout.market_data_target,
+                **self.layout.targets,
                 **feeds,
                 **dict(self.options.extra_env),
             },
         )
-        for name in SERVICES:
-            self.processes[name] = service_process(name, env, self.layout, self._logs)
+        for name in self.services:
+            own = self._chat.settings if self._chat and name == "notification" else {}
+            self.processes[name] = service_process(name, env, self.layout, self._logs, own)
         await asyncio.gather(
-            *(self.processes[name].start() for name in SERVICES), self._demo_key(env)
+            *(self.processes[name].start() for name in self.services), self._demo_key(env)
         )
         for process in self.everything():
             supervisor = Supervisor(process, self._reported)
@@ -126,6 +141,11 @@ class Product:
             self.processes["venues"] = source
             await source.start()
             self.venues = await venue_urls(self._logs)
+
+    async def _start_chat(self) -> None:
+        if self._chat is not None and self._chat.process is not None:
+            self.processes["botapi"] = self._chat.process
+            await self._chat.process.start()
 
     async def _demo_key(self, env: dict[str, str]) -> None:
         if self._key_file.exists():
@@ -151,14 +171,25 @@ class Product:
             self.errors.append(text)
 
     async def lag(self) -> int | None:
-        """Records that market-data has still to handle; None when it does not say."""
-        return await lag(self.layout.http["market-data"])
+        """Records that services have still to handle; None when market-data does not say.
+
+        Of the others those count that say anything: not all of them count records.
+        """
+        behind = {name: await lag(self.layout.http[name]) for name in self._readers}
+        if behind["market-data"] is None:
+            return None
+        return sum(count for count in behind.values() if count is not None)
+
+    @property
+    def _readers(self) -> list[str]:
+        return [name for name in self.services if name not in ("ingest", "gateway")]
 
     async def stop(self) -> None:
         """Drain: first what brings data in, then what works on it, then what it stands on."""
         await self._leave(*self._supervisors)
         (self.options.state_dir.parent / "running.json").unlink(missing_ok=True)
-        for name in ("ingest", "venues", "market-data", "gateway"):
+        first, *others = (row.name for row in TABLE)
+        for name in (first, "venues", *others, "botapi"):
             await self.stop_part(name)
         with contextlib.suppress(ProcessError):
             await self.stack.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -27,7 +28,7 @@ class Progress:
         if not self._live:
             return
         self._clear()
-        self._out.write(text[:118])
+        self._out.write(text[: shutil.get_terminal_size().columns - 1])
         self._out.flush()
         self._pending = True
 

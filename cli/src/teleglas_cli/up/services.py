@@ -1,10 +1,10 @@
-"""The services of the local product: how each is started and where it answers."""
+"""The services of the local product: what they are, how each is started and where it answers."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,18 @@ from teleglas_cli.stack.local import StackAddresses
 from teleglas_cli.stack.ports import LOOPBACK, free_ports, is_free
 from teleglas_cli.stack.process import ManagedProcess
 
-__all__ = ["Layout", "environment", "lag", "plan", "service_process"]
+__all__ = [
+    "SPINE",
+    "STARTED",
+    "TABLE",
+    "Layout",
+    "Service",
+    "chosen",
+    "environment",
+    "lag",
+    "plan",
+    "service_process",
+]
 
 PROBE_TIMEOUT_S = 1.0
 LAG_METRIC = "teleglas_bus_lag_records{"
@@ -23,38 +34,94 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_C
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The ports of one product on this machine."""
+class Service:
+    """One row of the table. `target` is the variable by which others find its gRPC; empty: none."""
 
-    gateway_http: int
-    market_data_http: int
-    market_data_grpc: int
-    ingest_http: int
+    name: str
+    target: str = ""
+
+    @property
+    def has_grpc(self) -> bool:
+        return bool(self.target)
+
+
+TABLE = (
+    Service("ingest"),
+    Service("market-data", "TELEGLAS_MARKET_DATA__TARGET"),
+    Service("whale-detector", "TELEGLAS_WHALES__TARGET"),
+    Service("signal-scorer", "TELEGLAS_SIGNALS__TARGET"),
+    Service("prediction", "TELEGLAS_PREDICTIONS__TARGET"),
+    Service("notification", "TELEGLAS_NOTIFICATIONS__TARGET"),
+    Service("gateway"),
+)
+"""In the order in which data flows, which is the order in which they are drained."""
+SPINE = ("ingest", "market-data", "gateway")
+"""What a market on the stream needs; nothing runs without these."""
+STARTED = SPINE
+"""What a run starts unless it is told otherwise."""
+
+
+def chosen(only_spine: bool, without: Collection[str]) -> tuple[str, ...]:
+    """Which services a run starts, in the table's order; ValueError for a name that cannot go."""
+    optional = [name for name in STARTED if name not in SPINE]
+    for name in without:
+        if name not in optional:
+            known = ", ".join(optional) or "none"
+            raise ValueError(f"expected a service that can be left out ({known}), was {name!r}")
+    wanted = SPINE if only_spine else STARTED
+    return tuple(row.name for row in TABLE if row.name in wanted and row.name not in without)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The ports of one product on this machine, by service; `chat` is the local Bot API's."""
+
+    http_ports: Mapping[str, int]
+    grpc_ports: Mapping[str, int]
+    chat_port: int
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(self.http_ports)
 
     @property
     def gateway_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.gateway_http}"
+        return self.http["gateway"]
 
     @property
     def market_data_target(self) -> str:
-        return f"{LOOPBACK}:{self.market_data_grpc}"
+        return self.grpc["market-data"]
+
+    @property
+    def chat_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.chat_port}"
 
     @property
     def http(self) -> Mapping[str, str]:
         """Health and metrics by service."""
-        ports = {
-            "market-data": self.market_data_http,
-            "gateway": self.gateway_http,
-            "ingest": self.ingest_http,
-        }
-        return {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
+        return {name: f"http://{LOOPBACK}:{port}" for name, port in self.http_ports.items()}
+
+    @property
+    def grpc(self) -> Mapping[str, str]:
+        """Where each service that has gRPC answers it."""
+        return {name: f"{LOOPBACK}:{port}" for name, port in self.grpc_ports.items()}
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The variables by which services find each other: of those that run, no others."""
+        return {row.target: self.grpc[row.name] for row in TABLE if row.name in self.grpc_ports}
 
 
-def plan(gateway_port: int) -> Layout:
+def plan(gateway_port: int, services: Sequence[str] = STARTED) -> Layout:
     """Choose free ports; the gateway's is the asked one if nobody has it."""
-    own, market_data_http, market_data_grpc, ingest_http = free_ports(4)
-    gateway_http = gateway_port if gateway_port and is_free(gateway_port) else own
-    return Layout(gateway_http, market_data_http, market_data_grpc, ingest_http)
+    rows = [row for row in TABLE if row.name in services]
+    with_grpc = [row.name for row in rows if row.has_grpc]
+    chat_port, *ports = free_ports(1 + len(rows) + len(with_grpc))
+    http_ports = dict(zip((row.name for row in rows), ports, strict=False))
+    grpc_ports = dict(zip(with_grpc, ports[len(rows) :], strict=True))
+    if gateway_port and is_free(gateway_port):
+        http_ports["gateway"] = gateway_port
+    return Layout(http_ports, grpc_ports, chat_port)
 
 
 def environment(
@@ -81,16 +148,24 @@ def environment(
 
 
 def service_process(
-    name: str, env: Mapping[str, str], layout: Layout, logs: Path
+    name: str,
+    env: Mapping[str, str],
+    layout: Layout,
+    logs: Path,
+    own: Mapping[str, str] | None = None,
 ) -> ManagedProcess:
-    """One service as a child process that counts as started when it says that it is ready."""
+    """One service as a child process that counts as started when it says that it is ready.
+
+    `own` is what this one alone may know.
+    """
     url = layout.http[name]
-    port = url.rpartition(":")[2]
-    grpc = {"TELEGLAS_GRPC__PORT": str(layout.market_data_grpc)} if name == "market-data" else {}
+    ports = {"TELEGLAS_HTTP__PORT": str(layout.http_ports[name])}
+    if name in layout.grpc_ports:
+        ports["TELEGLAS_GRPC__PORT"] = str(layout.grpc_ports[name])
     return ManagedProcess(
         name,
         [sys.executable, "-m", f"teleglas_{name.replace('-', '_')}.main"],
-        {**env, "TELEGLAS_HTTP__PORT": port, **grpc},
+        {**env, **ports, **(own or {})},
         logs / f"{name}.log",
         lambda: answers(f"{url}/ready"),
         ready_timeout_s=READY_TIMEOUT_S,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,6 +14,16 @@ from teleglas_common.bus.ports import Bus
 from teleglas_contracts import topics
 
 __all__ = ["Summary", "summarise"]
+
+COUNTED = (
+    topics.MARKET_TRADES_V1,
+    topics.MARKET_CANDLES_V1,
+    topics.MARKET_GAPS_V1,
+    topics.WHALE_ALERTS_V1,
+    topics.SIGNAL_SCORES_V1,
+    topics.PREDICTION_FORECASTS_V1,
+    topics.NOTIFICATION_DELIVERIES_V1,
+)
 
 
 @dataclass(slots=True)
@@ -24,6 +36,10 @@ class Summary:
     records: dict[str, int] = field(default_factory=dict)
     trades: dict[str, int] = field(default_factory=dict)
     candles: dict[str, int] = field(default_factory=dict)
+    alerts: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, int] = field(default_factory=dict)
+    forecasts: dict[str, int] = field(default_factory=dict)
+    deliveries: dict[str, int] = field(default_factory=dict)
     dead_letters: int = 0
     gaps: int = 0
     errors: list[str] = field(default_factory=list)
@@ -46,11 +62,19 @@ async def summarise(source: Bus, summary: Summary) -> None:
     summary.records = {name: held[name] for name in names}
     summary.dead_letters = sum(held[name] for name in letters)
     tally = Tally()
-    for topic in (topics.MARKET_TRADES_V1, topics.MARKET_CANDLES_V1, topics.MARKET_GAPS_V1):
+    for topic in COUNTED:
         async for record in read_to_end(source, topic):
             tally.add([record])
     summary.trades = tally.trades
     summary.candles = dict(sorted(tally.candles.items()))
     summary.gaps = len(tally.gaps)
+    summary.alerts = _counts(tally.alerts)
+    summary.scores = _counts(tally.scores)
+    summary.forecasts = _counts(tally.forecasts)
+    summary.deliveries = _counts(tally.deliveries)
     if tally.undecodable:
-        summary.errors.append(f"{tally.undecodable} records on raw topics could not be decoded")
+        summary.errors.append(f"{tally.undecodable} records could not be decoded")
+
+
+def _counts(found: Mapping[str, str]) -> dict[str, int]:
+    return dict(sorted(Counter(found.values()).items()))

@@ -7,13 +7,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from google.protobuf.message import Message
+
 from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.market.v1.gap_pb2 import Gap
 from teleglas.market.v1.trade_pb2 import Trade, TradeBatch
+from teleglas.notification.v1.notification_pb2 import Delivery, DeliveryStatus
+from teleglas.prediction.v1.prediction_pb2 import Forecast
+from teleglas.signal.v1.signal_pb2 import SignalScore
+from teleglas.whale.v1.whale_pb2 import WhaleAlert, WhaleKind
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import PoisonError, Record
 
 __all__ = ["Intervals", "Tally"]
+
+NS_PER_S = 1_000_000_000
+KINDS = {number: name[11:].lower() for name, number in WhaleKind.items()}
+STATUSES = {number: name[16:].lower() for name, number in DeliveryStatus.items()}
 
 
 @dataclass(slots=True)
@@ -49,32 +59,51 @@ class Intervals:
 
 @dataclass(slots=True)
 class Tally:
-    """Distinct trades by market, candles by interval and gaps; records that made no sense."""
+    """Distinct events of each kind, by what tells them apart; records that made no sense.
+
+    `alerts` maps an id to its kind, `scores` to its instrument, `forecasts` to its horizon in s,
+    `deliveries` to what last became of it.
+    """
 
     numbered: dict[str, Intervals] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
     candles: Counter[str] = field(default_factory=Counter)
     gaps: set[str] = field(default_factory=set)
+    alerts: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, str] = field(default_factory=dict)
+    forecasts: dict[str, str] = field(default_factory=dict)
+    deliveries: dict[str, str] = field(default_factory=dict)
     undecodable: int = 0
     _candle_ids: set[tuple[str, str, str, int]] = field(default_factory=set)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Count records of the trades, candles and gaps topics."""
+        """Count records of the topics that a summary is about."""
         for record in records:
             try:
                 message = decode(record)
             except PoisonError:
                 self.undecodable += 1
                 continue
-            match message:
-                case TradeBatch():
-                    market = f"{message.venue}:{message.instrument}"
-                    for trade in message.trades:
-                        self._trade(market, trade)
-                case Candle():
-                    self._candle(message)
-                case Gap():
-                    self.gaps.add(message.id)
+            self._message(message)
+
+    def _message(self, message: Message) -> None:
+        match message:
+            case TradeBatch():
+                market = f"{message.venue}:{message.instrument}"
+                for trade in message.trades:
+                    self._trade(market, trade)
+            case Candle():
+                self._candle(message)
+            case Gap():
+                self.gaps.add(message.id)
+            case WhaleAlert():
+                self.alerts[message.id] = KINDS.get(message.kind, "unknown")
+            case SignalScore():
+                self.scores[message.id] = message.instrument
+            case Forecast():
+                self.forecasts[message.id] = str(message.horizon_ns // NS_PER_S)
+            case Delivery():
+                self.deliveries[message.id] = STATUSES.get(message.status, "unknown")
 
     @property
     def trades(self) -> dict[str, int]:

@@ -20,6 +20,8 @@ from teleglas_common.principal import Signer
 from teleglas_common.redis import create_redis
 from teleglas_common.telemetry import Metrics
 from teleglas_gateway.access import KeyAccess
+from teleglas_gateway.adapters.backends import open_backends
+from teleglas_gateway.adapters.calls import Calls
 from teleglas_gateway.adapters.forming import GrpcForming
 from teleglas_gateway.adapters.limiters import FallbackLimiter, LocalLimiter, RedisLimiter
 from teleglas_gateway.adapters.market_data import SAFE_METHODS, GrpcMarketData
@@ -104,8 +106,10 @@ class Gateway:
         context = RestContext(
             catalogue=catalogue,
             market_data=GrpcMarketData(
-                channel, metadata, deadline_s=settings.market_data.deadline_s
+                channel,
+                Calls("market-data", metadata, deadline_s=settings.market_data.deadline_s),
             ),
+            backends=open_backends(settings, metadata, self.metrics, self._stack),
             access=access,
             authorizer=authorizer,
             limiter=FallbackLimiter(

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 from teleglas.market.v1 import candle_pb2, service_pb2
+from teleglas.notification.v1 import notification_pb2
+from teleglas.prediction.v1 import prediction_pb2
+from teleglas.signal.v1 import signal_pb2
+from teleglas.whale.v1 import whale_pb2
 from teleglas_gateway.domain.keys import Grant, KeyRecord
 from teleglas_gateway.domain.limits import Quota, Verdict
 
 __all__ = [
     "Authorizer",
+    "Backends",
     "Claims",
     "Forming",
     "FormingLostError",
     "Keys",
     "Limiter",
     "MarketData",
+    "Notifications",
+    "Predictions",
+    "Signals",
     "Tickets",
+    "Whales",
 ]
 
 
@@ -107,3 +117,105 @@ class MarketData(Protocol):
     async def book(
         self, request: service_pb2.GetBookRequest, grant: Grant
     ) -> service_pb2.GetBookResponse: ...
+
+
+class Whales(Protocol):
+    """Questions to whale-detector. Raises Problem when it does not answer in time."""
+
+    async def alerts(
+        self, request: whale_pb2.ListAlertsRequest, grant: Grant
+    ) -> whale_pb2.ListAlertsResponse: ...
+
+    async def alert(
+        self, request: whale_pb2.GetAlertRequest, grant: Grant
+    ) -> whale_pb2.GetAlertResponse: ...
+
+    async def thresholds(
+        self, request: whale_pb2.ListThresholdsRequest, grant: Grant
+    ) -> whale_pb2.ListThresholdsResponse: ...
+
+
+class Signals(Protocol):
+    """Questions to signal-scorer. Raises Problem when it does not answer in time."""
+
+    async def score(
+        self, request: signal_pb2.GetScoreRequest, grant: Grant
+    ) -> signal_pb2.GetScoreResponse: ...
+
+    async def scores(
+        self, request: signal_pb2.ListScoresRequest, grant: Grant
+    ) -> signal_pb2.ListScoresResponse: ...
+
+    async def explain(
+        self, request: signal_pb2.ExplainRequest, grant: Grant
+    ) -> signal_pb2.ExplainResponse: ...
+
+    async def weights(
+        self, request: signal_pb2.GetWeightsRequest, grant: Grant
+    ) -> signal_pb2.GetWeightsResponse: ...
+
+    async def set_weights(
+        self, request: signal_pb2.SetWeightsRequest, grant: Grant
+    ) -> signal_pb2.SetWeightsResponse: ...
+
+
+class Predictions(Protocol):
+    """Questions to prediction. Raises Problem when it does not answer in time."""
+
+    async def predict(
+        self, request: prediction_pb2.PredictRequest, grant: Grant
+    ) -> prediction_pb2.PredictResponse: ...
+
+    async def batch(
+        self, request: prediction_pb2.PredictBatchRequest, grant: Grant
+    ) -> prediction_pb2.PredictBatchResponse: ...
+
+    async def ledger(
+        self, request: prediction_pb2.ListLedgerRequest, grant: Grant
+    ) -> prediction_pb2.ListLedgerResponse: ...
+
+    async def models(
+        self, request: prediction_pb2.ListModelsRequest, grant: Grant
+    ) -> prediction_pb2.ListModelsResponse: ...
+
+
+class Notifications(Protocol):
+    """Questions to notification. Raises Problem when it does not answer in time."""
+
+    async def rules(
+        self, request: notification_pb2.ListRulesRequest, grant: Grant
+    ) -> notification_pb2.ListRulesResponse: ...
+
+    async def put_rule(
+        self, request: notification_pb2.PutRuleRequest, grant: Grant
+    ) -> notification_pb2.PutRuleResponse: ...
+
+    async def delete_rule(
+        self, request: notification_pb2.DeleteRuleRequest, grant: Grant
+    ) -> notification_pb2.DeleteRuleResponse: ...
+
+    async def subscribers(
+        self, request: notification_pb2.ListSubscribersRequest, grant: Grant
+    ) -> notification_pb2.ListSubscribersResponse: ...
+
+    async def put_subscriber(
+        self, request: notification_pb2.PutSubscriberRequest, grant: Grant
+    ) -> notification_pb2.PutSubscriberResponse: ...
+
+    async def deliveries(
+        self, request: notification_pb2.ListDeliveriesRequest, grant: Grant
+    ) -> notification_pb2.ListDeliveriesResponse: ...
+
+    async def resend(
+        self, request: notification_pb2.ResendRequest, grant: Grant
+    ) -> notification_pb2.ResendResponse: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Services that need not run beside a gateway; None where one does not."""
+
+    whales: Whales | None = None
+    signals: Signals | None = None
+    predictions: Predictions | None = None
+    notifications: Notifications | None = None

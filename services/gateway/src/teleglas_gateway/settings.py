@@ -14,7 +14,13 @@ from teleglas_common.settings import (
     ServiceSettings,
 )
 
-__all__ = ["EdgeSection", "GatewaySettings", "MarketDataSection", "StreamSection"]
+__all__ = [
+    "BackendSection",
+    "EdgeSection",
+    "GatewaySettings",
+    "MarketDataSection",
+    "StreamSection",
+]
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -24,6 +30,13 @@ class MarketDataSection(Section):
     """How to reach market-data."""
 
     target: str = Field(min_length=3, description="host:port of market-data's gRPC")
+    deadline_s: Seconds = Field(default=3.0, description="for one query")
+
+
+class BackendSection(Section):
+    """How to reach a service that need not be there: its paths then say so."""
+
+    target: str = Field(default="", description="host:port of its gRPC; empty: it does not run")
     deadline_s: Seconds = Field(default=3.0, description="for one query")
 
 
@@ -72,6 +85,10 @@ class GatewaySettings(ServiceSettings):
     postgres: PostgresSection
     redis: RedisSection
     market_data: MarketDataSection
+    whales: BackendSection = Field(default_factory=BackendSection)
+    signals: BackendSection = Field(default_factory=BackendSection)
+    predictions: BackendSection = Field(default_factory=BackendSection)
+    notifications: BackendSection = Field(default_factory=BackendSection)
     principal_secret: SecretStr = Field(
         min_length=16, description="signs the principal in gRPC metadata; the same in all services"
     )

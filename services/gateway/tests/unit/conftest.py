@@ -14,29 +14,21 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
 from teleglas_common.bus.memory import MemoryBus
-from teleglas_common.health import Health
 from teleglas_common.settings import HttpSection
-from teleglas_common.telemetry import Metrics
-from teleglas_gateway.access import KeyAccess
-from teleglas_gateway.domain.authorize import ScopeAuthorizer
-from teleglas_gateway.domain.limits import Quota
-from teleglas_gateway.domain.symbols import Catalogue, Listing
-from teleglas_gateway.rest.api import build_api
-from teleglas_gateway.rest.context import RestContext
+from teleglas_gateway.ports import Backends
 from teleglas_gateway.rest.http import HttpServer
-from teleglas_gateway.rest.models import StreamHealth
 from teleglas_gateway.stream.context import StreamSettings
 from teleglas_gateway.stream.protocol import stream_protocol
 from teleglas_gateway.testing import (
     KEY,
-    T0_NS,
     MemoryKeys,
     MemoryLimiter,
-    MemoryTickets,
     key_record,
 )
 from teleglas_gateway.testing.edge import StreamEdge, make_bus, open_streams
+from teleglas_gateway.testing.intelligence import Asked
 from teleglas_gateway.testing.market import FakeMarketData
+from teleglas_gateway.testing.rest import connected, make_api
 
 
 @dataclass
@@ -138,25 +130,20 @@ def limiter() -> MemoryLimiter:
 
 @pytest.fixture
 def api(market: FakeMarketData, keys: MemoryKeys, limiter: MemoryLimiter) -> FastAPI:
-    catalogue = Catalogue("USDT")
-    for venue, name in (("binance", "BTC-USDT"), ("okx", "BTC-USDT"), ("okx", "BTC-USDT-PERP")):
-        catalogue.add(Listing(venue, name, "spot"))
-    tickets = MemoryTickets()
-    health = Health()
-    health.ready()
-    context = RestContext(
-        catalogue=catalogue,
-        market_data=market,
-        access=KeyAccess(keys, tickets),
-        authorizer=ScopeAuthorizer(),
-        limiter=limiter,
-        tickets=tickets,
-        quota=Quota("default", 5, 60),
-        refused_quota=Quota("refused", 3, 60),
-        ticket_ttl_s=30,
-        health=health,
-        stream_facts=lambda: StreamHealth(status="ok", connections=0, instruments=2, behind_s=0.0),
-        metrics=lambda: (b"# metrics\n", "text/plain"),
-        now_ns=lambda: T0_NS,
-    )
-    return build_api(context, Metrics())
+    """A gateway beside market-data alone."""
+    return make_api(market, keys, limiter, Backends())
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+async def whole_api(
+    market: FakeMarketData, keys: MemoryKeys, limiter: MemoryLimiter, asked: Asked
+) -> AsyncIterator[FastAPI]:
+    """A gateway beside all services."""
+    limiter.unlimited = True
+    async with connected(asked) as backends:
+        yield make_api(market, keys, limiter, backends)

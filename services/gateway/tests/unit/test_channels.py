@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from teleglas_contracts.messages import MESSAGES
 from teleglas_gateway.channels import BY_NAME, CHANNELS
 from teleglas_gateway.channels.base import Channel, Policy
 from teleglas_gateway.channels.tickers import merge
+from teleglas_gateway.domain.commands import Subscribe
+from teleglas_gateway.domain.symbols import Catalogue, Listing
+from teleglas_gateway.domain.weight import impact_of
+from teleglas_gateway.stream.expand import expand
 from teleglas_gateway.stream.sequence import PartitionLog
 from teleglas_gateway.stream.wire import LegacyWire, V1Wire, Wire
 from teleglas_gateway.testing import book_delta, book_snapshot
@@ -149,7 +154,7 @@ def test_prev_seq_never_reaches_further_back_than_the_lookback(example):
         message = example.message()
         for trade in message.trades if example.channel.name == "trades" else ():
             trade.id, trade.sequence = str(step), trade.sequence + step
-        if example.channel.name == "liquidations":
+        if "id" in message.DESCRIPTOR.fields_by_name:
             message.id = str(step)
         numbered += [(event.prev_seq, event.chain_prev) for event in log.read(offset, message)]
     assert numbered == [(None, None), (5 << 10, 5 << 10), (None, 6 << 10)]
@@ -217,3 +222,126 @@ def test_a_book_is_not_lost_to_a_repeated_change():
     book = log.fold.current(first.subject)
     assert book is not None
     assert (book.sequence, list(book.bid_sizes)) == (12, [9])
+
+
+def test_revisions_of_an_alert_are_messages_and_repeats_are_not():
+    """A detector that goes on after a crash says old revisions again: nobody hears them twice."""
+    log = PartitionLog(BY_NAME["whales"], "e1")
+    told = []
+    for offset, revision in enumerate((0, 1, 0, 1, 2)):
+        message = example_of(BY_NAME["whales"]).message()
+        message.revision = revision
+        told += [(event.seq, event.prev_seq) for event in log.read(offset, message)]
+    assert told == [(0, None), (1 << 10, 0), (4 << 10, 1 << 10)]
+
+
+@pytest.mark.parametrize("name", ["signals", "predictions"])
+def test_a_repeated_score_or_forecast_is_one_message(name):
+    """The id says which one it is."""
+    log = PartitionLog(BY_NAME[name], "e1")
+    message = example_of(BY_NAME[name]).message()
+    assert len(log.read(1, message)) == 1
+    assert log.read(2, message) == []
+    message.id += "x"
+    assert len(log.read(3, message)) == 1
+
+
+@pytest.mark.parametrize("name", ["whales", "signals", "predictions"])
+def test_pods_that_began_at_different_places_leave_out_the_same_repeats(name):
+    """What counts as a repeat depends on the lookback alone, not on where a pod began."""
+    channel = BY_NAME[name]
+    old, young = PartitionLog(channel, "e1"), PartitionLog(channel, "e1")
+    rng, end = random.Random(name), channel.lookback + 3_000
+    for offset in range(end):
+        message: Any = progress_pb2.Progress(venue="binance")
+        if rng.random() < 0.2:
+            message = example_of(channel).message()
+            message.id = str(rng.randrange(max(1, offset - 12_000), offset + 2))
+        begun = offset >= end - channel.lookback
+        heard = [(event.seq, event.prev_seq) for event in old.read(offset, message)]
+        also = (
+            [(event.seq, event.prev_seq) for event in young.read(offset, message)] if begun else []
+        )
+        if offset >= end - 1_000:
+            assert heard == also
+
+
+def test_the_predecessors_whale_alert_has_its_seven_fields():
+    """No more and no less, numbers as JSON numbers."""
+    (event,) = PartitionLog(BY_NAME["whale"], "e1").read(1, example_of(BY_NAME["whales"]).message())
+    message = payload(event.frame(WIRES[1]))
+    assert (message["type"], message["symbol"]) == ("whale_alert", "BTC")
+    assert message["data"] == {
+        "id": "binance:BTC-USDT:buy:3735683259:1",
+        "transaction_id": "3735683259",
+        "amount": 50.0,
+        "usd_value": 2_250_000.0,
+        "side": "buy",
+        "exchange": "binance",
+        "impact": "medium",
+    }
+    whole = payload(event.frame(WIRES[0]))["data"]
+    assert (whole["kind"], whole["vwap"], whole["threshold"]) == ("sweep", "45000.00", "1500000.00")
+    assert (whole["usd_basis"], whole["percentile"], whole["is_closed"]) == ("par", "0.9991", False)
+
+
+def test_an_alerts_own_rate_counts_before_par():
+    """Where the market is quoted in something else, the value is by the rate that is named."""
+    message = example_of(BY_NAME["whales"]).message()
+    message.instrument = "ETH-BTC"
+    (event,) = PartitionLog(BY_NAME["whales"], "e1").read(1, message)
+    assert payload(event.frame(WIRES[0]))["data"]["usd_value"] is None
+    message.id = "other"
+    message.notional_usd.amount.mantissa = 77
+    (event,) = PartitionLog(BY_NAME["whales"], "e1").read(1, message)
+    data = payload(event.frame(WIRES[0]))["data"]
+    assert (data["usd_value"], data["usd_basis"]) == ("77", "rate")
+
+
+@pytest.mark.parametrize(
+    ("notional", "threshold", "share", "impact"),
+    [
+        (100, 100, None, "low"),
+        (150, 100, None, "medium"),
+        (300, 100, None, "high"),
+        (100, 100, 0.2, "medium"),
+        (100, 100, 0.5, "high"),
+        (100, 0, None, "low"),
+    ],
+)
+def test_impact_is_by_threshold_or_by_depth(notional, threshold, share, impact):
+    """Whichever says more."""
+    assert impact_of(notional, threshold, share) == impact
+
+
+def test_a_forecast_of_an_unknown_horizon_is_poison():
+    """A subject that nobody could subscribe to is none."""
+    message = example_of(BY_NAME["predictions"]).message()
+    message.horizon_ns = 7
+    with pytest.raises(PoisonError, match="bad_horizon"):
+        PartitionLog(BY_NAME["predictions"], "e1").read(1, message)
+
+
+def test_values_beyond_every_list_are_shown_as_unknown():
+    """A newer writer's kind of alert is no reason to fall over."""
+    message = example_of(BY_NAME["whales"]).message()
+    message.kind, message.side = 70, 71
+    (event,) = PartitionLog(BY_NAME["whales"], "e1").read(1, message)
+    data = payload(event.frame(WIRES[0]))["data"]
+    assert (data["kind"], data["side"]) == ("unknown", "unknown")
+
+
+def test_scores_and_forecasts_stand_on_the_composite():
+    """No venue named means the composite, all horizons; a venue of its own has none."""
+    catalogue = Catalogue("USDT")
+    catalogue.add(Listing("binance", "BTC-USDT", "spot"))
+    for name, count in (("signals", 1), ("predictions", 5)):
+        found = expand(Subscribe(name, "BTC"), catalogue)
+        assert {key.venue for key in found.subjects} == {"composite"}
+        assert len(found.subjects) == count
+        refused = expand(Subscribe(name, "BTC", venue="binance"), catalogue)
+        assert [error["code"] for error in refused.errors] == ["unknown_venue"]
+    (key,) = expand(Subscribe("forecasts", "BTC", interval="24h"), catalogue).subjects
+    assert str(key) == "predictions:composite:BTC-USDT:24h"
+    (whales,) = expand(Subscribe("whale_alert", "BTC"), catalogue).subjects
+    assert whales.venue == "binance"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import queue
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,11 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks, not_a_server_error
 
+from teleglas_common.settings import HttpSection
 from teleglas_gateway.domain.problems import Code
+from teleglas_gateway.rest.http import HttpServer
 from teleglas_gateway.testing import KEY
+from teleglas_gateway.testing.rest import connected, make_api
 
 load_all_checks()
 CHECKED = [
@@ -22,9 +28,29 @@ CHECKED = [
 
 
 @pytest.fixture
-def schema(api, limiter):
+def schema(market, keys, limiter, asked):
+    """The API as it is served, with all four services behind it, on a loop of its own."""
     limiter.unlimited = True
-    return schemathesis.openapi.from_asgi("/openapi.json", api)
+    listening: queue.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def serve() -> None:
+        async with connected(asked) as backends:
+            api = make_api(market, keys, limiter, backends)
+            http = HttpServer(HttpSection(), api, asyncio.Protocol)
+            await http.start()
+            done = asyncio.Event()
+            listening.put((http.port, asyncio.get_running_loop(), done))
+            await done.wait()
+            await http.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    port, loop, done = listening.get(timeout=30)
+    try:
+        yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join(timeout=30)
 
 
 def test_every_route_is_described_with_its_problems(api):
@@ -33,7 +59,7 @@ def test_every_route_is_described_with_its_problems(api):
     guarded = 0
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            if not path.startswith(("/v1", "/gpt")):
+            if not path.startswith(("/v1", "/gpt", "/ml")):
                 continue
             guarded += 1
             assert operation["security"], path
@@ -41,7 +67,7 @@ def test_every_route_is_described_with_its_problems(api):
                 answer = operation["responses"][status]
                 assert "application/problem+json" in answer["content"], (path, status)
                 assert "RateLimit" in answer["headers"]
-    assert guarded == 7
+    assert guarded == 28
     assert "ProblemBody" in document["components"]["schemas"]
 
 
@@ -54,7 +80,7 @@ def test_codes_are_stable_snake_case():
 def test_answers_conform_to_the_document(schema):
     """Whatever is asked, the status, the media type and the body are as described."""
     operations = [found.ok() for found in schema.get_all_operations()]
-    assert len(operations) == 11
+    assert len(operations) == 32
     for operation in operations:
 
         @settings(

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from teleglas.market.v1 import candle_pb2, service_pb2, service_pb2_grpc
-from teleglas_gateway.adapters.market_data import Metadata
+from teleglas_gateway.adapters.calls import Metadata
 from teleglas_gateway.domain.keys import Grant, Scope
 from teleglas_gateway.ports import FormingLostError
 

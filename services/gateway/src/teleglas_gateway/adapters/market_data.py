@@ -1,18 +1,14 @@
-"""market-data over gRPC: a deadline on every call."""
+"""market-data over gRPC."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-import grpc
 import grpc.aio
 
 from teleglas.market.v1 import service_pb2, service_pb2_grpc
+from teleglas_gateway.adapters.calls import Calls
 from teleglas_gateway.domain.keys import Grant
-from teleglas_gateway.domain.problems import Code, Problem
 
-__all__ = ["SAFE_METHODS", "GrpcMarketData", "Metadata", "problem_of"]
+__all__ = ["SAFE_METHODS", "GrpcMarketData"]
 
 SAFE_METHODS = tuple(
     ("teleglas.market.v1.MarketData", method)
@@ -22,32 +18,14 @@ SAFE_METHODS = tuple(
     )
 )
 """Reads: they may be repeated."""
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
-Metadata = Callable[[Grant], tuple[tuple[str, str], ...]]
-"""Signs whom a call is made for."""
-
-_CODES = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: Code.UPSTREAM_TIMEOUT,
-    grpc.StatusCode.NOT_FOUND: Code.NO_DATA,
-    grpc.StatusCode.INVALID_ARGUMENT: Code.VALIDATION_FAILED,
-    grpc.StatusCode.OUT_OF_RANGE: Code.VALIDATION_FAILED,
-    grpc.StatusCode.PERMISSION_DENIED: Code.FORBIDDEN,
-}
-
-
-def problem_of(error: grpc.aio.AioRpcError) -> Problem:
-    code = _CODES.get(error.code(), Code.UPSTREAM_UNAVAILABLE)
-    return Problem(code, f"market-data: {error.details() or error.code().name}"[:300])
 
 
 class GrpcMarketData:
     """Raises Problem for whatever goes wrong behind it."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, *, deadline_s: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, calls: Calls) -> None:
         self._stub = service_pb2_grpc.MarketDataStub(channel)
-        self._metadata = metadata
-        self._deadline_s = deadline_s
+        self._call = calls.make
 
     async def markets(
         self, request: service_pb2.ListMarketsRequest, grant: Grant
@@ -78,14 +56,3 @@ class GrpcMarketData:
         self, request: service_pb2.GetBookRequest, grant: Grant
     ) -> service_pb2.GetBookResponse:
         return await self._call(self._stub.GetBook, request, grant)
-
-    async def _call(
-        self,
-        method: Callable[..., Awaitable[Answer]],
-        request: Request,
-        grant: Grant,
-    ) -> Answer:
-        try:
-            return await method(request, timeout=self._deadline_s, metadata=self._metadata(grant))
-        except grpc.aio.AioRpcError as error:
-            raise problem_of(error) from error

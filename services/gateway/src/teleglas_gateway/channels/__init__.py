@@ -7,9 +7,12 @@ from teleglas_gateway.channels import (
     candles,
     gaps,
     liquidations,
+    predictions,
+    signals,
     summaries,
     tickers,
     trades,
+    whales,
 )
 from teleglas_gateway.channels.base import Channel
 
@@ -23,6 +26,9 @@ CHANNELS: tuple[Channel, ...] = (
     summaries.CHANNEL,
     liquidations.CHANNEL,
     gaps.CHANNEL,
+    whales.CHANNEL,
+    signals.CHANNEL,
+    predictions.CHANNEL,
 )
 
 BY_NAME: dict[str, Channel] = {

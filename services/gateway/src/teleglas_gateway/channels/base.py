@@ -58,7 +58,9 @@ class Channel:
     reaches further back than that: so it is equal on every pod. `view` is what a conflated
     subscription shows of a state; `in_legacy` says which messages `/ws` shows; `received_ns` is
     when we received it, 0 where it is not known. `buries_poison`: no consumer group of
-    ours reads the topic, so its dead letters are the gateway's to write.
+    ours reads the topic, so its dead letters are the gateway's to write. `composite_only`: no venue
+    has messages of its own. `legacy_fields` are those that `/ws` shows, where the predecessor's
+    message had no others. Who names none of `intervals` gets `default_intervals`.
     """
 
     name: str
@@ -71,8 +73,11 @@ class Channel:
     received_ns: Callable[[Any], int] = lambda _payload: 0
     aliases: tuple[str, ...] = ()
     has_composite: bool = False
+    composite_only: bool = False
     buries_poison: bool = False
     intervals: tuple[str, ...] = ()
+    default_intervals: tuple[str, ...] = ()
+    legacy_fields: frozenset[str] = frozenset()
     snapshot_messages: int = 0
     view: Callable[[Any], Any] = lambda payload: payload
     in_legacy: Callable[[Any], bool] = lambda _payload: True

@@ -73,6 +73,7 @@ CHANNEL = Channel(
     aliases=("candle",),
     has_composite=True,
     intervals=INTERVALS,
+    default_intervals=("1m",),
     snapshot_messages=1,
     buries_poison=True,
 )

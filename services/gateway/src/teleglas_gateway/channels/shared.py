@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import types_pb2
 from teleglas_common.bus.ports import PoisonError
 from teleglas_gateway.channels.base import Part
+from teleglas_gateway.domain.fences import NewestRevisions
 from teleglas_gateway.domain.positions import SubjectKey
 
 __all__ = [
     "SIDES",
     "EachMessage",
+    "EachRevision",
+    "Revision",
     "Timed",
     "checked_subject",
     "event_time",
@@ -24,6 +27,7 @@ __all__ = [
 ]
 
 MAX_EXPONENT = 30
+MAX_ID_CHARS = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SIDES = {types_pb2.SIDE_BUY: "buy", types_pb2.SIDE_SELL: "sell"}
 _BASES = {
@@ -73,6 +77,14 @@ def checked_subject(
     return SubjectKey(channel, venue, instrument, interval)
 
 
+class Revision(NamedTuple):
+    """An event as a derived topic tells it: whom it is about, its id, and which telling this is."""
+
+    subject: SubjectKey
+    identity: str
+    number: int = 0
+
+
 class EachMessage:
     """The fold of a topic whose every record is one message that needs no state."""
 
@@ -84,4 +96,29 @@ class EachMessage:
         return () if subject is None else (Part(subject, 0, message),)
 
     def current(self, subject: SubjectKey) -> None:  # noqa: ARG002  # has no state of any subject
+        return None
+
+
+class EachRevision:
+    """The fold of a derived topic: a writer that went on after a crash says some things again."""
+
+    def __init__(self, event: Callable[[Message], Revision | None], *, window: int) -> None:
+        self._event = event
+        self._seen = NewestRevisions(window)
+
+    def read(self, message: Message) -> Sequence[Part]:
+        self._seen.step()
+        event = self._event(message)
+        if event is None:
+            return ()
+        if not 0 < len(event.identity) <= MAX_ID_CHARS:
+            raise PoisonError(
+                "bad_id",
+                f"expected an id of 1 to {MAX_ID_CHARS} characters, was {event.identity[:40]!r}",
+            )
+        if not self._seen.add(event.identity, event.number):
+            return ()
+        return (Part(event.subject, 0, message),)
+
+    def current(self, subject: SubjectKey) -> None:  # noqa: ARG002  # every message counts
         return None

@@ -1,11 +1,11 @@
-"""What a reader of raw topics must leave out: a replaced writer's records and repeated trades."""
+"""What a reader must leave out: a replaced writer's records and repeated events."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
 
-__all__ = ["SeenIds", "SeenSequences", "WriterFence"]
+__all__ = ["NewestRevisions", "SeenIds", "SeenSequences", "WriterFence"]
 
 
 class WriterFence:
@@ -89,4 +89,37 @@ class SeenIds:
             self._ids.discard(self._order[0])
         self._order.append(identity)
         self._ids.add(identity)
+        return True
+
+
+class NewestRevisions:
+    """The newest revision of each id within the last `window` records of a partition.
+
+    What lies further back is forgotten: so the answer depends on those records alone, and readers
+    that began at different places give the same one.
+    """
+
+    __slots__ = ("_newest", "_order", "_read", "_window")
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._read = 0
+        self._newest: dict[str, tuple[int, int]] = {}
+        self._order: deque[tuple[int, str]] = deque()
+
+    def step(self) -> None:
+        """One more record, whatever it says."""
+        self._read += 1
+        while self._order and self._order[0][0] <= self._read - self._window:
+            place, identity = self._order.popleft()
+            if self._newest[identity][0] == place:
+                del self._newest[identity]
+
+    def add(self, identity: str, revision: int = 0) -> bool:
+        """Note what the record of this step says; False if it or a newer one was there."""
+        known = self._newest.get(identity)
+        if known is not None and revision <= known[1]:
+            return False
+        self._newest[identity] = (self._read, revision)
+        self._order.append((self._read, identity))
         return True

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 __all__ = [
+    "ADMIN_SCOPES",
     "ALPHABET",
     "Grant",
     "KeyRecord",
@@ -34,8 +35,14 @@ class Scope(StrEnum):
     MARKET_READ = "market:read"
     STREAM_READ = "stream:read"
     SIGNAL_READ = "signal:read"
+    SIGNAL_ADMIN = "signal:admin"
+    ALERT_READ = "alert:read"
     ALERT_WRITE = "alert:write"
     KEY_ADMIN = "key:admin"
+
+
+ADMIN_SCOPES = frozenset((Scope.SIGNAL_ADMIN, Scope.KEY_ADMIN))
+"""What `all` does not open: these change what everybody gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +96,9 @@ def matches(key: str, stored: bytes) -> bool:
 
 
 def parse_scopes(text: str) -> frozenset[str]:
-    """Scopes from `market:read,stream:read`; `all` means every one but key administration."""
+    """Scopes from `market:read,stream:read`; `all` means every one but administration."""
     if text.strip() == "all":
-        return frozenset(scope.value for scope in Scope if scope is not Scope.KEY_ADMIN)
+        return frozenset(scope.value for scope in Scope if scope not in ADMIN_SCOPES)
     wanted = frozenset(part.strip() for part in text.split(",") if part.strip())
     unknown = wanted - {scope.value for scope in Scope}
     if unknown or not wanted:

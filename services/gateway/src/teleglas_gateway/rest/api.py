@@ -9,7 +9,18 @@ from fastapi import FastAPI
 
 from teleglas_common.telemetry import Metrics
 from teleglas_gateway.domain.problems import Code
-from teleglas_gateway.rest import legacy, markets, operations, problems, tickets
+from teleglas_gateway.rest import (
+    legacy,
+    markets,
+    notifications,
+    operations,
+    predictions,
+    problems,
+    signals,
+    tickets,
+    whales,
+)
+from teleglas_gateway.rest.bounded import BoundedBodies
 from teleglas_gateway.rest.context import RestContext
 from teleglas_gateway.rest.measured import Measured
 from teleglas_gateway.rest.models import ProblemBody
@@ -25,9 +36,11 @@ _REFUSALS = (
     Code.AUTH_UNAVAILABLE,
 )
 _LOOKUP_REFUSALS = (Code.MALFORMED_BODY, Code.UNKNOWN_SYMBOL, Code.UPSTREAM_TIMEOUT)
+_CHANGE_REFUSALS = (*_LOOKUP_REFUSALS, Code.CONFLICT, Code.FRAME_TOO_LARGE)
 _PROBLEM_CONTENT = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
 DESCRIPTION = """\
-Prices, trades, books and candles of crypto venues. Exact numbers are decimal strings, times are
+Prices, trades, books and candles of crypto venues, whale alerts, explained scores and forecasts
+with their intervals. Exact numbers are decimal strings, times are
 UTC. Refusals are `application/problem+json` with a stable `code`. Streams are WebSockets at
 `/v1/stream`; a ticket for one comes from `POST /v1/stream/tickets`.
 """
@@ -37,11 +50,17 @@ def build_api(context: RestContext, measured: Metrics) -> FastAPI:
     app = FastAPI(title="Teleglas", version="1", description=DESCRIPTION, docs_url="/docs")
     app.state.context = context
     problems.install(app)
+    app.add_middleware(BoundedBodies)
     app.add_middleware(Measured, metrics=measured)
     guarded_refusals = _responses(_REFUSALS)
     lookups = {**guarded_refusals, **_responses(_LOOKUP_REFUSALS)}
     app.include_router(markets.router, responses=lookups)
     app.include_router(legacy.router, responses=lookups)
+    for router in (whales.router, whales.predecessor, predictions.router, predictions.predecessor):
+        app.include_router(router, responses=lookups)
+    changes = {**guarded_refusals, **_responses(_CHANGE_REFUSALS)}
+    app.include_router(signals.router, responses=changes)
+    app.include_router(notifications.router, responses=changes)
     app.include_router(tickets.router, responses=guarded_refusals)
     app.include_router(operations.router)
     _describe(app)

@@ -9,7 +9,7 @@ from teleglas_common.health import Health
 from teleglas_gateway.access import KeyAccess
 from teleglas_gateway.domain.limits import Quota
 from teleglas_gateway.domain.symbols import Catalogue
-from teleglas_gateway.ports import Authorizer, Limiter, MarketData, Tickets
+from teleglas_gateway.ports import Authorizer, Backends, Limiter, MarketData, Tickets
 from teleglas_gateway.rest.models import StreamHealth
 
 __all__ = ["RestContext"]
@@ -19,6 +19,7 @@ __all__ = ["RestContext"]
 class RestContext:
     catalogue: Catalogue
     market_data: MarketData
+    backends: Backends
     access: KeyAccess
     authorizer: Authorizer
     limiter: Limiter

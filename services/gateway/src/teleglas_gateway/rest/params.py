@@ -19,16 +19,22 @@ from teleglas_gateway.domain.symbols import (
 )
 
 __all__ = [
+    "ID_PATTERN",
+    "MAX_SYMBOLS",
+    "TEXT_PATTERN",
     "CursorParam",
     "FromParam",
     "LimitParam",
+    "OptionalSymbolParam",
     "SymbolParam",
+    "SymbolsParam",
     "ToParam",
     "VenueParam",
     "next_link",
     "page_token",
     "parse_time",
     "resolve",
+    "resolve_optional",
     "resolve_venue",
 ]
 
@@ -39,6 +45,14 @@ SymbolParam = Annotated[
     str,
     Query(max_length=64, description="`BTC-USDT`, `BTC-USDT-PERP`; `BTC` in the default quote"),
 ]
+OptionalSymbolParam = Annotated[str | None, Query(max_length=64, description="None: every market")]
+MAX_SYMBOLS = 20
+SymbolsParam = Annotated[
+    list[str] | None, Query(max_length=MAX_SYMBOLS, description="May be given several times")
+]
+ID_PATTERN = r"^[!-~]+$"
+"""Printable ASCII without spaces: ids are made of names, numbers and colons."""
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 VenueParam = Annotated[
     str | None, Query(max_length=64, description="`binance`, `okx`, …, or `composite`")
 ]
@@ -56,6 +70,11 @@ def resolve(catalogue: Catalogue, symbol: str) -> str:
         return catalogue.resolve(symbol)
     except UnknownSymbolError as error:
         raise Problem(Code.UNKNOWN_SYMBOL, str(error)) from error
+
+
+def resolve_optional(catalogue: Catalogue, symbol: str | None) -> str:
+    """Empty where none was given."""
+    return "" if symbol is None else resolve(catalogue, symbol)
 
 
 def resolve_venue(

@@ -18,7 +18,6 @@ from teleglas_gateway.domain.symbols import (
 
 __all__ = ["Expansion", "expand"]
 
-DEFAULT_INTERVAL = "1m"
 EVERY = "*"
 
 
@@ -77,7 +76,7 @@ def _default_venues(channel: Channel, instrument: str, catalogue: Catalogue) -> 
 
 def _check(channel: Channel, instrument: str, venue: str, catalogue: Catalogue) -> None:
     catalogue.check_venue(venue, instrument)
-    if venue == COMPOSITE and not channel.has_composite:
+    if channel.composite_only if venue != COMPOSITE else not channel.has_composite:
         raise UnknownVenueError(venue, f"{instrument} on {channel.name}")
 
 
@@ -93,4 +92,4 @@ def _intervals(channel: Channel, params: Subscribe | Unsubscribe) -> tuple[str, 
                 Code.VALIDATION_FAILED,
                 f"expected intervals of {', '.join(channel.intervals)}, was {interval!r}",
             )
-    return wanted or (DEFAULT_INTERVAL,)
+    return wanted or channel.default_intervals

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from teleglas_gateway.channels.base import Channel
+from teleglas_gateway.channels.base import Body, Channel
 from teleglas_gateway.domain.frames import text_frame
 from teleglas_gateway.domain.numbers import DECIMAL_NUMBERS, DECIMAL_STRINGS, Numbers, iso_ms
 from teleglas_gateway.domain.positions import SubjectKey
@@ -63,6 +63,9 @@ class _Written:
     def shows(self, channel: Channel, payload: Any) -> bool:  # noqa: ARG002  # a format may hide some
         return True
 
+    def fields(self, channel: Channel, body: Body) -> dict[str, object]:  # noqa: ARG002  # or parts
+        return body.data
+
     def snapshot(
         self,
         channel: Channel,
@@ -78,7 +81,8 @@ class _Written:
             if self.shows(channel, payload):
                 body = channel.body(payload, self._numbers)
                 newest_ns = max(newest_ns, body.ts_ns)
-                data.append({"seq": part_seq, "timestamp": iso_ms(body.ts_ns), **body.data})
+                fields = self.fields(channel, body)
+                data.append({"seq": part_seq, "timestamp": iso_ms(body.ts_ns), **fields})
         return text_frame(
             _ENCODE(
                 {
@@ -141,6 +145,12 @@ class LegacyWire(_Written):
     def shows(self, channel: Channel, payload: Any) -> bool:
         return channel.in_legacy(payload)
 
+    def fields(self, channel: Channel, body: Body) -> dict[str, object]:
+        shown = channel.legacy_fields
+        if not shown:
+            return body.data
+        return {name: value for name, value in body.data.items() if name in shown}
+
     def names(self, subject: SubjectKey) -> dict[str, object]:
         return {"symbol": self._short_name(subject.instrument)}
 
@@ -162,7 +172,7 @@ class LegacyWire(_Written):
                     "timestamp": iso_ms(body.ts_ns),
                     "seq": seq,
                     "epoch": epoch,
-                    "data": body.data,
+                    "data": self.fields(channel, body),
                 }
             )
         )
