@@ -9,6 +9,7 @@ __all__ = [
     "HORIZONS",
     "INTERVALS_NS",
     "MAX_BARS",
+    "MINUTE_NS",
     "MIN_BARS",
     "SECOND_NS",
     "Horizon",
