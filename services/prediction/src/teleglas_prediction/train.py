@@ -16,7 +16,6 @@ import numpy as np
 from teleglas_prediction.adapters.registry import Body, save_model
 from teleglas_prediction.domain.features import FEATURES
 from teleglas_prediction.domain.horizons import BY_NS, HORIZONS, Horizon
-from teleglas_prediction.domain.models import BOOSTED
 from teleglas_prediction.training.boosting import fit, packed
 from teleglas_prediction.training.candle_files import Bars, CandleFileError, read_bars, sha256_of
 from teleglas_prediction.training.examples import Examples, examples_of, feature_table, joined
@@ -46,7 +45,7 @@ def trained(files: dict[Path, list[Bars]], horizon: Horizon) -> Body:
     metrics = _measured(examples, horizon)
     forests = fit(examples.matrix, examples.moved / examples.scale)
     return Body(
-        BOOSTED,
+        "boosted",
         horizon.length_ns,
         horizon.interval,
         list(FEATURES),

@@ -20,7 +20,7 @@ COMMON = {
     "subsample": 0.7,
     "colsample_bytree": 0.7,
     "tree_method": "hist",
-    "nthread": 2,
+    "nthread": 1,
     "seed": 1,
     "verbosity": 0,
 }

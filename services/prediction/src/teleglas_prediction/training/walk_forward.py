@@ -20,6 +20,8 @@ from teleglas_prediction.training.folds import Fold
 __all__ = ["Scored", "blocked_t", "boosted_outlook", "calibrated", "skill", "unpacked"]
 
 DAY_NS = 86_400 * 10**9
+ENOUGH_ROWS = 40_000
+"""Of neighbouring rows, which overlap, more teach a forest little and cost time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,9 @@ def boosted_outlook(
     examples: Examples, folds: Sequence[Fold], horizon: Horizon
 ) -> tuple[Ints, Floats, Floats]:
     """Positions, medians and scales of every tested forecast, each by forests of its past."""
-    stride = max(1, horizon.steps // 4)
     tested, medians, scales = [], [], []
     for fold in folds:
-        train = fold.train[::stride]
+        train = fold.train[:: max(1, horizon.steps // 4, len(fold.train) // ENOUGH_ROWS)]
         forests = fit(examples.matrix[train], examples.moved[train] / examples.scale[train])
         shift, spread = unpacked(forests, examples.matrix.shape[1])
         rows, walk = examples.matrix[fold.test], examples.scale[fold.test]
