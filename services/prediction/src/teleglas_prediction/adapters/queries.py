@@ -1,0 +1,78 @@
+"""What PostgreSQL can be asked about the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from teleglas.prediction.v1.prediction_pb2 import Forecast, LedgerEntry
+
+__all__ = ["LedgerPage", "Queries", "ledger_entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Entries of `[ts_from, ts_to)`, newest first, behind (`ts_before`, `id_before`); no instrument
+    or a horizon of 0 means all.
+    """
+
+    instrument: str
+    horizon_ns: int
+    ts_from: int
+    ts_to: int
+    ts_before: int
+    id_before: str
+    size: int
+
+
+class Queries:
+    """Reads only; each method is one statement."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+
+    async def ledger(self, page: LedgerPage) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._pool.fetch(
+            "SELECT * FROM prediction.ledger WHERE ($1 = '' OR instrument = $1)"
+            " AND ($2 = 0 OR horizon_ns = $2) AND ts_event >= $3 AND ts_event < $4"
+            " AND (ts_event, id) < ($5, $6) ORDER BY ts_event DESC, id DESC LIMIT $7",
+            page.instrument,
+            page.horizon_ns,
+            page.ts_from,
+            page.ts_to,
+            page.ts_before,
+            page.id_before,
+            page.size,
+        )
+        return rows
+
+    async def newest(self, instrument: str, horizon_ns: int, model: str) -> Forecast | None:
+        """The newest forecast of a model, the champion's where none is named."""
+        message = await self._pool.fetchval(
+            "SELECT forecast FROM prediction.ledger WHERE instrument = $1 AND horizon_ns = $2"
+            " AND (model = $3 OR ($3 = '' AND is_champion))"
+            " ORDER BY ts_event DESC, id DESC LIMIT 1",
+            instrument,
+            horizon_ns,
+            model,
+        )
+        return None if message is None else Forecast.FromString(message)
+
+
+def ledger_entry(row: Any) -> LedgerEntry:
+    """A row as a message."""
+    forecast = Forecast.FromString(row["forecast"])
+    entry = LedgerEntry(
+        forecast=forecast,
+        outcome_price=row["outcome_price"],
+        ts_resolved=row["ts_resolved"] or 0,
+        pinball_loss=row["pinball_loss"],
+        baseline_pinball_loss=row["baseline_pinball_loss"],
+    )
+    if row["covered"] is not None:
+        entry.covered.extend(
+            bool(row["covered"] >> at & 1) for at in range(len(forecast.intervals))
+        )
+    return entry

@@ -1,0 +1,1 @@
+"""What forecasts are: pure, deterministic, without any plumbing."""
