@@ -31,7 +31,7 @@ class TracedInputs:
 
     @contextmanager
     def publishing(self, instrument: str) -> Iterator[None]:
-        """A span that links to those inputs, the triggering one first; none where none is sampled."""
+        """A span that links to those inputs, the triggering one first; none without any."""
         contexts = self._spans.pop(instrument, None)
         if not contexts:
             yield
