@@ -4,7 +4,7 @@ inputs. Pure: what comes out is a function of what went in, in its order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -192,15 +192,23 @@ class TickJoin:
         if self._next is None:
             self._next = (watermark_ns // self._interval_ns + 1) * self._interval_ns
 
-    def release(self, max_ticks: int = 1_000) -> list[Tick]:
-        """The next ticks in order, at most `max_ticks`: ask again while it gives as many."""
+    def release(self, max_ticks: int = 1_000, awaited: Collection[str] = ()) -> list[Tick]:
+        """The next ticks in order, at most `max_ticks`: ask again while it gives as many.
+
+        `awaited` inputs are known to be on their way: the deadline does not hold for them.
+        """
         ticks: list[Tick] = []
-        while len(ticks) < max_ticks and (tick := self._due()) is not None:
+        while len(ticks) < max_ticks and (tick := self._due(awaited)) is not None:
             ticks.append(tick)
             self._next = tick.ts_event + self._interval_ns
         return ticks
 
-    def _due(self) -> Tick | None:
+    def skip_to(self, ts_event: int) -> None:
+        """Leave out the ticks before this time; nothing happens where the next one is behind it."""
+        if self._next is not None and ts_event > self._next:
+            self._next = -(-ts_event // self._interval_ns) * self._interval_ns
+
+    def _due(self, awaited: Collection[str]) -> Tick | None:
         if self._next is None or not self._progress:
             return None
         behind = tuple(
@@ -210,6 +218,7 @@ class TickJoin:
         if receipt is not None:
             return receipt if set(behind) <= set(receipt.missing) else None
         late = max(self._progress.values()) >= self._next + self._deadline_ns
+        late = late and not any(name in awaited for name in behind)
         return Tick(self._next, behind) if late or not behind else None
 
     def snapshot(self) -> bytes:

@@ -1,0 +1,7 @@
+"""`python -m teleglas_signal_scorer`."""
+
+from __future__ import annotations
+
+from teleglas_signal_scorer.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The outside: messages, PostgreSQL, gRPC, files."""

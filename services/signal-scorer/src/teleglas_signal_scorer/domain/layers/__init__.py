@@ -1,0 +1,1 @@
+"""One file a layer; `registry.py` has one row for each."""
