@@ -1,0 +1,321 @@
+"""Runs the detector on Faust: one table, whose values carry the offsets that they cover.
+
+Where to read from is never Kafka's committed offset: after a recovery every partition is sought to
+what its table value covers. So an input is counted once whatever a crash cut off, and commits only
+show lag. They follow the changelog's acknowledgement all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP
+
+from teleglas.whale.v1.whale_pb2 import Threshold
+from teleglas_common.bus.dead_letter import dead_letter
+from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
+from teleglas_common.telemetry.metrics import BusMetrics
+from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
+from teleglas_whale_detector.engine import handle, is_covered
+from teleglas_whale_detector.routes import GROUP, READS
+from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard, keys_of
+
+__all__ = ["FaustSettings", "FaustWorker"]
+
+AHEAD_WAIT_S = 0.05
+_log = logging.getLogger(__name__)
+_TOPICS = {topic.name: topic for topic in READS}
+
+
+@dataclass(frozen=True, slots=True)
+class FaustSettings:
+    """How Faust runs."""
+
+    broker: str
+    flush_interval_s: float = 1.0
+    flush_records: int = 5_000
+    acknowledge_timeout_s: float = 30.0
+    start_timeout_s: float = 60.0
+    credentials: Any = None
+
+
+class SeekingConsumer(FaustConsumer):
+    """Faust's consumer, which goes on where the table stands."""
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        worker: FaustWorker = self.app.whale_worker
+        for partition, offset in worker.restore(self.assignment()).items():
+            await self.seek(partition, offset)
+
+
+@dataclass(slots=True)
+class Owned:
+    """A partition number that is ours, with what was handled since its last table write."""
+
+    shard: WhaleShard
+    events: list[Any] = field(default_factory=list)
+    sought_back: dict[str, int] = field(default_factory=dict)
+
+
+class FaustWorker:
+    """A component: `start` joins the group, `run` works until it is stopped or something breaks."""
+
+    def __init__(
+        self,
+        settings: FaustSettings,
+        tools: Tools,
+        publisher: Publisher,
+        metrics: BusMetrics,
+    ) -> None:
+        self._settings = settings
+        self._tools = tools
+        self._publisher = publisher
+        self._metrics = metrics
+        self._owned: dict[int, Owned] = {}
+        self._lock = asyncio.Lock()
+        self._since_flush = 0
+        self._broken: asyncio.Future[None] | None = None
+        self._due = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+        self._joined = False
+        self._folder = tempfile.TemporaryDirectory(prefix="teleglas-faust-")
+        self._app: Any = None
+        self._table: Any = None
+
+    @property
+    def shards(self) -> list[WhaleShard]:
+        """Those that are ours now."""
+        return [one.shard for one in self._owned.values()]
+
+    def thresholds(self) -> list[Threshold]:
+        """What is in force in every market of ours."""
+        return [one for shard in self.shards for one in shard.thresholds()]
+
+    async def start(self) -> None:
+        self._broken = asyncio.get_running_loop().create_future()
+        self._app = app = self._new_app()
+        app.whale_worker = self
+        app.transport.Consumer = SeekingConsumer
+        self._table = app.Table(
+            TABLE, partitions=READS[0].partitions, key_type=bytes, value_type=bytes
+        )
+        for topic in READS:
+            channel = app.topic(
+                topic.name, key_type=bytes, value_type=bytes, value_serializer="raw"
+            )
+            app.agent(channel, name=f"read-{topic.name}")(self._read)
+        app.on_partitions_revoked.connect(self._revoked)
+        app.finalize()
+        await app.start()
+
+    async def run(self) -> None:
+        """Write the table when it is due. Raises what broke."""
+        try:
+            while not self._stopping.is_set():
+                await self._wait(self._settings.flush_interval_s)
+                await self._flush()
+                self._count()
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        """Store what was handled, then leave the group."""
+        self._stopping.set()
+        self._due.set()
+        await self._over.wait()
+        if self._app is not None:
+            await self._app.stop()
+        self._folder.cleanup()
+
+    async def check(self) -> str | None:
+        return None if self._joined else "the table is being restored"
+
+    def restore(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
+        """Make a shard of every assigned number from the table; where to read each topic from."""
+        numbers = sorted({tp.partition for tp in assigned if tp.topic == TRADES})
+        values: dict[bytes, bytes] = self._table.data.data
+        positions: dict[TP, int] = {}
+        self._owned = {}
+        for number in numbers:
+            shard = WhaleShard(number, self._tools)
+            own = {key: values[key] for key in keys_of(number, list(values))}
+            for topic, offset in shard.restore(own).items():
+                positions[TP(topic, number)] = offset
+            self._owned[number] = Owned(shard)
+        self._metrics.shards(len(self._owned))
+        self._joined = True
+        return positions
+
+    async def _revoked(self, *_: Any, **__: Any) -> None:
+        """What was not written will be read again, by whoever owns it then."""
+        self._owned = {}
+        self._joined = False
+
+    async def _read(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await self._take(event)
+            except Exception as error:
+                self._break(error)
+                raise
+
+    async def _take(self, event: Any) -> None:
+        message = event.message
+        number, topic = message.partition, message.topic
+        owned = self._owned.get(number)
+        if owned is None or self._stopping.is_set():
+            return
+        record = Record(
+            topic, number, message.offset, message.key, message.value,
+            tuple(message.headers or ()), int((message.timestamp or 0) * 1000),
+        )  # fmt: skip
+        shard = owned.shard
+        if not await self._follows(owned, record):
+            return
+        if topic == BOOKS:
+            await self._wait_for_trades(owned)
+        poison = handle(shard, record)
+        owned.events.append(event)
+        self._since_flush += 1
+        if poison is not None:
+            await self._bury(record, poison)
+        if shard.outbox:
+            async with self._lock:
+                await self._publish(shard)
+        if self._since_flush >= self._settings.flush_records:
+            self._due.set()
+            await asyncio.sleep(0)
+
+    async def _follows(self, owned: Owned, record: Record) -> bool:
+        """Whether a record is next. One that was under way when its partition was sought elsewhere
+        is not: then the partition is sought again, once; a hole that stays was left by retention.
+        """
+        if is_covered(owned.shard, record):
+            return True
+        expected = owned.shard.offsets.get(record.topic)
+        rewinding = record.topic == BOOKS and owned.shard.rewound_from
+        if expected is None or rewinding or record.offset <= expected:
+            return True
+        if owned.sought_back.get(record.topic) == expected:
+            self._metrics.lost(record.topic, record.partition, record.offset - expected)
+            return True
+        owned.sought_back[record.topic] = expected
+        await self._app.consumer.seek(TP(record.topic, record.partition), expected)
+        return False
+
+    async def _wait_for_trades(self, owned: Owned) -> None:
+        while owned.shard.books_are_ahead() and self._owned.get(owned.shard.number) is owned:
+            await asyncio.sleep(AHEAD_WAIT_S)
+            if self._stopping.is_set():
+                return
+
+    async def _publish(self, shard: WhaleShard) -> None:
+        for record in shard.take_outbox():
+            await self._publisher.send(record)
+
+    async def _bury(self, record: Record, poison: PoisonError) -> None:
+        topic = _TOPICS[record.topic]
+        consumer = f"whale-detector/{GROUP}"
+        now_ns = self._tools.clock.now_ns()
+        async with self._lock:
+            await self._publisher.send(
+                dead_letter(topic, record, poison, consumer=consumer, now_ns=now_ns)
+            )
+        self._metrics.poison(topic.name, poison.cause)
+
+    async def _flush(self) -> None:
+        """The order is the guarantee: what a state covers is acknowledged before the state is
+        written, and the state before its inputs are committed.
+        """
+        loop = asyncio.get_running_loop()
+        self._since_flush = 0
+        async with self._lock:
+            written: list[tuple[Owned, list[tuple[bytes, bytes]], list[Any]]] = []
+            for owned in list(self._owned.values()):
+                if owned.events:
+                    while owned.shard.outbox:
+                        await self._publish(owned.shard)
+                    events, owned.events = owned.events, []
+                    written.append((owned, owned.shard.dump(), events))
+            if not written:
+                return
+            began_s = loop.time()
+            await self._publisher.flush()
+            size = 0
+            sent: list[Any] = []
+            for owned, values, _ in written:
+                if self._owned.get(owned.shard.number) is not owned:
+                    continue
+                for key, value in values:
+                    sent.append(self._table.send_changelog(owned.shard.number, key, value))
+                    self._table.data.data[key] = value
+                    size += len(key) + len(value)
+            await self._acknowledged(sent)
+            self._tools.counts.flushed(size, loop.time() - began_s)
+        for owned, _, events in written:
+            if self._owned.get(owned.shard.number) is owned:
+                for event in events:
+                    event.ack()
+
+    async def _acknowledged(self, sent: list[Any]) -> None:
+        limit_s = self._settings.acknowledge_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._app.producer.buffer.flush()
+                await asyncio.gather(*sent)
+        except TimeoutError:
+            raise BusError(f"expected the changelog to take a state within {limit_s} s") from None
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Until a write is due; raises what broke an agent or Faust itself."""
+        due = asyncio.create_task(self._due.wait())
+        waited = {due} if self._broken is None else {due, self._broken}
+        await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        due.cancel()
+        self._due.clear()
+        if self._broken is not None and self._broken.done():
+            self._broken.result()
+        if self._app.crashed:
+            raise BusError(f"expected Faust to run, it crashed: {self._app.crash_reason!r}")
+
+    def _break(self, error: Exception) -> None:
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _count(self) -> None:
+        shards = self.shards
+        desks = [desk for shard in shards for desk in shard.desks.values()]
+        known = sum(desk.fills.threshold is not None for desk in desks)
+        self._tools.counts.stands(
+            sum(shard.open_parents() for shard in shards), len(desks) - known, known
+        )
+
+    def _new_app(self) -> Any:
+        return faust.App(
+            APP_ID,
+            broker=self._settings.broker,
+            broker_credentials=self._settings.credentials,
+            store="memory://",
+            topic_partitions=READS[0].partitions,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            reply_create_topic=False,
+            autodiscover=False,
+            web_enabled=False,
+            key_serializer="raw",
+            value_serializer="raw",
+            consumer_auto_offset_reset="earliest",
+            broker_commit_interval=1.0,
+            stream_wait_empty=False,
+            table_standby_replicas=0,
+            datadir=self._folder.name,
+        )

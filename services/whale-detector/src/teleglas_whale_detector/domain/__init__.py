@@ -1,0 +1,1 @@
+"""What a whale is: pure functions over fills, forced orders and best prices."""

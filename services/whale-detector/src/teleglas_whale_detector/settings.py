@@ -1,0 +1,61 @@
+"""What the whale-detector runs with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from teleglas_common.settings import (
+    GrpcSection,
+    KafkaSection,
+    PostgresSection,
+    Section,
+    ServiceSettings,
+)
+from teleglas_whale_detector.domain.sketch import Definition
+
+__all__ = ["Settings", "WhalesSection"]
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class WhalesSection(Section):
+    """What counts as a whale and how state is kept; change the version with the first three."""
+
+    version: Annotated[int, Field(ge=1)] = Field(default=1, description="of this definition")
+    quantile: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        default=0.999, description="of an instrument's own parent orders that a whale must reach"
+    )
+    min_observations: Annotated[int, Field(ge=100)] = Field(
+        default=10_000, description="parent orders of an instrument before its first alert"
+    )
+    flush_every_s: Seconds = Field(
+        default=1.0, description="the table is written this often where something changed"
+    )
+    flush_records: Annotated[int, Field(ge=1)] = Field(
+        default=5_000, description="or after so many records, whichever comes first"
+    )
+
+    def definition(self) -> Definition:
+        return Definition(self.version, self.quantile, self.min_observations)
+
+
+class Settings(ServiceSettings):
+    kafka: KafkaSection
+    postgres: PostgresSection
+    grpc: GrpcSection = Field(default_factory=GrpcSection)
+    whales: WhalesSection = Field(default_factory=WhalesSection)
+    principal_secret: SecretStr = Field(
+        default=SecretStr(""), description="verifies the principal in gRPC metadata"
+    )
+    require_principal: bool = Field(
+        default=False, description="refuse calls without a principal; needs the secret"
+    )
+
+    @model_validator(mode="after")
+    def _principals_can_be_verified(self) -> Self:
+        secret = self.principal_secret.get_secret_value()
+        if (self.require_principal or secret) and len(secret) < 16:
+            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
+        return self
