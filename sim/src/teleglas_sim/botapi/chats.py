@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Chats:
         self.known: set[int] = set()
         self.arrived = asyncio.Event()
         self.changes = 0
+        self._change = asyncio.Event()
         self._next_message = 1
         self._next_update = 1
 
@@ -169,8 +171,17 @@ class Chats:
         self.arrived.set()
         return number
 
+    async def changed_since(self, changes: int, timeout_s: float) -> None:
+        """Return once there were more changes than that, or when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.changes <= changes:
+                    await self._change.wait()
+
     def _changed(self) -> None:
         self.changes += 1
+        self._change.set()
+        self._change = asyncio.Event()
 
 
 def _person(chat: int) -> dict[str, Any]:

@@ -160,9 +160,7 @@ class BotApiServer:
         """The newest messages of a chat; with `after`, once there is a change behind it."""
         chat = int(request.query.get("chat", NEWCOMER))
         after = int(request.query.get("after", -1))
-        deadline = asyncio.get_running_loop().time() + WAIT_S
-        while self.chats.changes <= after and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.1)
+        await self.chats.changed_since(after, WAIT_S)
         shown = [one for one in self.chats.messages.values() if one.chat == chat][-SHOWN:]
         return web.json_response(
             {"changes": self.chats.changes, "messages": [_on_page(one) for one in shown]}
@@ -225,7 +223,7 @@ async def _params(request: web.Request) -> dict[str, Any]:
     for name, value in params.items():
         if isinstance(value, str) and value.startswith("attach://"):
             params[name] = files.get(value.removeprefix("attach://"), b"")
-    return params | {name: raw for name, raw in files.items() if name in ("photo",)}
+    return params | {name: raw for name, raw in files.items() if name == "photo"}
 
 
 def _recorded(params: dict[str, Any]) -> dict[str, Any]:

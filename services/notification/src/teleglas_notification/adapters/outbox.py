@@ -148,7 +148,8 @@ class Outbox:
         now_ns: int,
     ) -> Job:
         cards = await connection.fetch(
-            "SELECT c.body, c.traceparent, count(*) OVER () AS total FROM notification.deliveries AS d"
+            "SELECT c.body, c.traceparent, count(*) OVER () AS total"
+            " FROM notification.deliveries AS d"
             " JOIN notification.cards AS c USING (event_id) WHERE d.message_id = $1"
             " ORDER BY d.seq LIMIT $2",
             message["id"],
@@ -239,7 +240,8 @@ class Outbox:
         edit_due = now_ns + outcome.wait_ns if job.is_edit else 0
         await connection.execute(
             "UPDATE notification.messages SET in_flight = false,"
-            " unconfirmed = unconfirmed + $2, reason = $3, attempts = attempts - $4, due_ns = GREATEST(due_ns, $5) WHERE id = $1",
+            " unconfirmed = unconfirmed + $2, reason = $3,"
+            " attempts = attempts - $4, due_ns = GREATEST(due_ns, $5) WHERE id = $1",
             job.message_id,
             int(outcome.unconfirmed),
             outcome.reason[:MAX_REASON],

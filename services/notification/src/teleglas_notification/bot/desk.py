@@ -233,7 +233,7 @@ class Desk:
         if who is None:
             return None
         kind, _, minutes = heard.data.partition(":")
-        if kind == "mute" and minutes in ("60",):
+        if kind == "mute" and minutes == "60":
             return await self._mute(connection, who, int(minutes) * 60)
         if kind == "why":
             return Answer(await self._why(connection, who, heard.message))

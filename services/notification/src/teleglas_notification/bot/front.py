@@ -114,7 +114,8 @@ class Front:
             await retry(attempt, Exception, backoff=Backoff(tries=20, first_s=0.5, max_s=60.0))
         except Exception as error:  # noqa: BLE001 - see above
             token = section.token.get_secret_value()
-            log.error("no webhook", cause=masked(f"{type(error).__name__}: {error}", token)[:200])
+            told = masked(f"{type(error).__name__}: {error}", token)[:200]
+            log.warning("no webhook", cause=told)
 
 
 def newcomers_of(section: TelegramSection) -> Newcomers:

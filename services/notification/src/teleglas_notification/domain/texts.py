@@ -135,15 +135,15 @@ def span(seconds: float) -> str:
 def _whale_lines(card: Card, whale: Whale, head: str) -> list[str]:
     base, _, rest = card.instrument.partition("-")
     quote = rest.partition("-")[0]
+    worth = f"<b>{amount(whale.notional)} {_safe(quote)}</b>"
+    threshold = amount(whale.threshold)
     least = "at least " if whale.lower_bound else ""
     lines = [
         f"{head} · {_safe(card.venue)} · {_safe(whale.kind)} <b>{whale.side.upper()}</b>",
-        f"{least}{amount(whale.size)} {_safe(base)} for <b>{amount(whale.notional)}"
-        f" {_safe(quote)}</b> at {amount(whale.vwap)}",
+        f"{least}{amount(whale.size)} {_safe(base)} for {worth} at {amount(whale.vwap)}",
         f"{whale.fills} fill{'s' if whale.fills != 1 else ''}, {whale.levels} levels"
         + _impacts(whale),
-        f"larger than {whale.percentile * 100:.2f} % of its orders"
-        f" (threshold {amount(whale.threshold)})",
+        f"larger than {whale.percentile * 100:.2f} % of its orders (threshold {threshold})",
     ]
     if not whale.is_closed:
         lines[2] += ", still going on"
