@@ -1,0 +1,149 @@
+"""A shard's state, offsets and outbox in PostgreSQL: one transaction a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from teleglas_common.bus.ports import FencedError
+from teleglas_common.clock import Clock
+from teleglas_notification.domain.cards import dump_card
+from teleglas_notification.ports import Checkpoint, OutboxCard, Restored
+
+__all__ = ["QUEUED", "PostgresStore"]
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+QUEUED = 1
+"""teleglas.notification.v1.DeliveryStatus.DELIVERY_STATUS_QUEUED"""
+
+
+class PostgresStore:
+    """What a checkpoint wants to be told stands in the outbox exactly when its offsets do."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], clock: Clock, edit_gap_ns: int) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._edit_gap_ns = edit_gap_ns
+
+    async def restore(self, shard: int) -> Restored:
+        """Load the last checkpoint and fence out whoever owned the shard before."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                "INSERT INTO notification.shard_checkpoints AS c VALUES ($1, 1, '{}')"
+                " ON CONFLICT (shard) DO UPDATE SET generation = c.generation + 1"
+                " RETURNING generation, offsets",
+                shard,
+            )
+            states = await connection.fetch(
+                "SELECT name, state FROM notification.shard_states WHERE shard = $1", shard
+            )
+        if row is None:
+            raise RuntimeError(f"expected a checkpoint row of shard {shard}, none came back")
+        return Restored(
+            row["generation"],
+            json.loads(row["offsets"]),
+            {state["name"]: state["state"] for state in states},
+        )
+
+    async def save(self, checkpoint: Checkpoint) -> int:
+        """States, offsets and outbox, or nothing of it; how many deliveries are new."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._claim(connection, checkpoint)
+            await connection.executemany(
+                "INSERT INTO notification.shard_states VALUES ($1, $2, $3)"
+                " ON CONFLICT (shard, name) DO UPDATE SET state = excluded.state",
+                [(checkpoint.shard, name, state) for name, state in checkpoint.states.items()],
+            )
+            if checkpoint.dropped:
+                await connection.execute(
+                    "DELETE FROM notification.shard_states WHERE shard = $1 AND name = ANY($2)",
+                    checkpoint.shard,
+                    list(checkpoint.dropped),
+                )
+            return await self._tell(connection, checkpoint.cards)
+
+    async def _tell(self, connection: Connection, cards: Sequence[OutboxCard]) -> int:
+        now_ns = self._clock.now_ns()
+        touched: set[tuple[str, str, str]] = set()
+        new = 0
+        for one in cards:
+            version = await connection.fetchval(
+                "INSERT INTO notification.cards AS c VALUES ($1, 1, $2, $3, $4)"
+                " ON CONFLICT (event_id) DO UPDATE SET body = excluded.body,"
+                " version = c.version + 1 WHERE c.body <> excluded.body RETURNING version",
+                one.card.event_id,
+                one.card.ts_event,
+                dump_card(one.card),
+                one.traceparent,
+            )
+            inserted = await self._deliver(connection, one, now_ns)
+            new += len(inserted)
+            touched |= inserted
+            if version is not None and version > 1:
+                touched |= await self._outdate(connection, one.card.event_id, now_ns)
+        await connection.executemany(
+            "INSERT INTO notification.chats AS c (tenant_id, subscriber_id, channel, due_ns)"
+            " VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, subscriber_id) DO UPDATE"
+            " SET due_ns = LEAST(c.due_ns, excluded.due_ns)",
+            [(*who, now_ns) for who in sorted(touched)],
+        )
+        return new
+
+    async def _deliver(
+        self, connection: Connection, one: OutboxCard, now_ns: int
+    ) -> set[tuple[str, str, str]]:
+        """A delivery for each that asked and has none of this event yet."""
+        event_id = one.card.event_id
+        if not one.wanted:
+            return set()
+        rules = [wanted.rule for wanted in one.wanted]
+        rows = await connection.fetch(
+            "INSERT INTO notification.deliveries (id, tenant_id, subscriber_id, rule_id, event_id,"
+            " channel, status, ts_event, created_ns)"
+            " SELECT t || ':' || s || ':' || r || ':' || $5, t, s, r, $5, c, $6, $7, $8"
+            " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w (t, s, r, c)"
+            " ON CONFLICT (tenant_id, subscriber_id, event_id) DO NOTHING"
+            " RETURNING tenant_id, subscriber_id, channel",
+            [rule.tenant_id for rule in rules],
+            [rule.subscriber_id for rule in rules],
+            [rule.id for rule in rules],
+            [wanted.channel for wanted in one.wanted],
+            event_id,
+            QUEUED,
+            one.card.ts_event,
+            now_ns,
+        )
+        return {(row["tenant_id"], row["subscriber_id"], row["channel"]) for row in rows}
+
+    async def _outdate(
+        self, connection: Connection, event_id: str, now_ns: int
+    ) -> set[tuple[str, str, str]]:
+        """Messages of their own about the event shall be edited; summaries stay as they are."""
+        rows = await connection.fetch(
+            "UPDATE notification.messages AS m SET wanted = m.wanted + 1,"
+            " due_ns = CASE WHEN m.sent = 0 THEN m.due_ns ELSE GREATEST(m.due_ns, $2) END"
+            " FROM notification.subscribers AS s WHERE m.event_id = $1 AND m.kind = 'alert'"
+            " AND m.status <> 'failed' AND s.tenant_id = m.tenant_id AND s.id = m.subscriber_id"
+            " RETURNING m.tenant_id, m.subscriber_id, s.channel",
+            event_id,
+            now_ns + self._edit_gap_ns,
+        )
+        return {(row["tenant_id"], row["subscriber_id"], row["channel"]) for row in rows}
+
+    async def _claim(self, connection: Connection, checkpoint: Checkpoint) -> None:
+        done = await connection.execute(
+            "UPDATE notification.shard_checkpoints SET offsets = $3, updated_at = now()"
+            " WHERE shard = $1 AND generation = $2",
+            checkpoint.shard,
+            checkpoint.generation,
+            json.dumps(dict(checkpoint.offsets), sort_keys=True),
+        )
+        if done != "UPDATE 1":
+            raise FencedError(
+                f"expected shard {checkpoint.shard} at generation {checkpoint.generation},"
+                " another owner has restored it"
+            )

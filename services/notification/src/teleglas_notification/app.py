@@ -1,0 +1,391 @@
+"""The composition root: what notification is made of, and in which order it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+
+from teleglas.notification.v1.notification_pb2 import DESCRIPTOR
+from teleglas.notification.v1.notification_pb2_grpc import add_NotificationsServicer_to_server
+from teleglas_common.bus.ports import Bus, Publisher
+from teleglas_common.bus.worker import Worker
+from teleglas_common.bus.worker_settings import WorkerSettings
+from teleglas_common.clock import SystemClock
+from teleglas_common.grpc_server import GrpcServer
+from teleglas_common.health import Health
+from teleglas_common.health_server import HealthServer
+from teleglas_common.kafka import create_bus
+from teleglas_common.lifecycle import Component
+from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.principal import Signer
+from teleglas_common.telemetry import Metrics
+from teleglas_common.telemetry.metrics import BusMetrics
+from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_notification.adapters.candles import MarketDataCandles
+from teleglas_notification.adapters.directory import PostgresDirectory
+from teleglas_notification.adapters.grpc_service import ERRORS, Access, NotificationsService
+from teleglas_notification.adapters.outbox import Outbox
+from teleglas_notification.adapters.principals import tenant_reader
+from teleglas_notification.adapters.reporter import Reporter
+from teleglas_notification.adapters.store import PostgresStore
+from teleglas_notification.bot.front import Front
+from teleglas_notification.channels.console import ConsoleChannel
+from teleglas_notification.channels.telegram import TelegramChannel, telegram_bot
+from teleglas_notification.channels.webhook import WebhookChannel
+from teleglas_notification.counts import Counts
+from teleglas_notification.dispatcher import Dispatcher
+from teleglas_notification.limits import Limiter
+from teleglas_notification.pictures import Painter
+from teleglas_notification.ports import SCHEMA, Channel
+from teleglas_notification.routes import GROUP, ROUTES
+from teleglas_notification.sending import RetryPolicy, Sender
+from teleglas_notification.settings import Settings
+from teleglas_notification.shard import NotificationShard, Tools
+from teleglas_notification.steady import steadily
+
+__all__ = ["SERVICE", "Database", "NotificationApp", "build_app"]
+
+SERVICE = "notification"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+SECOND_NS = 1_000_000_000
+
+
+class Database:
+    """The pool, with the schema brought up to date."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    async def start(self) -> None:
+        self._pool = await create_pool(self._settings.postgres, f"teleglas-{SERVICE}")
+        await migrate(self._pool, SCHEMA, migrations_in(MIGRATIONS))
+
+    async def stop(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> asyncpg.Pool[Any]:
+        if self._pool is None:
+            raise RuntimeError("expected a started database")
+        return self._pool
+
+    async def check(self) -> str | None:
+        await self.pool.fetchval("SELECT 1")
+        return None
+
+
+class Wakes(Protocol):
+    """Waits for new work."""
+
+    def wake(self) -> None: ...
+
+
+class Bell:
+    """Rings everybody who waits for new work: `first` have messages to send, `then` what became of
+    them to report.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[Wakes] = []
+        self.then: list[Wakes] = []
+
+    def ring(self) -> None:
+        for listener in (*self.first, *self.then):
+            listener.wake()
+
+    def ring_reports(self) -> None:
+        for listener in self.then:
+            listener.wake()
+
+
+class Reports:
+    """Writes deliveries to the log."""
+
+    def __init__(self, publisher: Publisher, database: Database) -> None:
+        self._clock = SystemClock()
+        self._reporter = Reporter(publisher, self._clock)
+        self._database = database
+        self._stopping = asyncio.Event()
+        self._over = asyncio.Event()
+
+    def wake(self) -> None:
+        self._reporter.wake()
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def run(self) -> None:
+        try:
+            await steadily(
+                lambda: self._reporter.run(self._database.pool, self._stopping),
+                "reports",
+                self._clock,
+            )
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        self._reporter.wake()
+        await self._over.wait()
+
+
+class Sending:
+    """One channel and the dispatcher that serves it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        channel: Channel,
+        painter: Painter | None,
+        database: Database,
+        bell: Bell,
+        counts: Counts,
+    ) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._painter = painter
+        self._database = database
+        self._bell = bell
+        self._counts = counts
+        self._clock = SystemClock()
+        self._dispatcher: Dispatcher | None = None
+        self._over = asyncio.Event()
+
+    def wake(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.wake()
+
+    async def start(self) -> None:
+        delivery, clock = self._settings.delivery, self._clock
+        await self._channel.start()
+        policy = RetryPolicy(
+            delivery.tries,
+            delivery.retry_first_s,
+            delivery.retry_max_s,
+            delivery.max_unconfirmed,
+        )
+        limiter = Limiter(clock, delivery.per_second)
+        sender = Sender(self._channel, limiter, self._painter, policy, clock, self._counts)
+        outbox = Outbox(
+            self._database.pool,
+            clock,
+            secrets.token_hex(8),
+            lease_s=delivery.lease_s,
+            chat_gap_s=delivery.chat_gap_s,
+        )
+        self._dispatcher = Dispatcher(
+            outbox,
+            sender,
+            clock,
+            self._counts,
+            workers=delivery.workers,
+            settled=self._bell.ring_reports,
+        )
+
+    async def run(self) -> None:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            raise RuntimeError("expected a started dispatcher")
+        try:
+            await steadily(dispatcher.run, f"channel {self._channel.name}", self._clock)
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        """Finish the calls under way."""
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
+            await self._over.wait()
+        await self._channel.stop()
+
+
+class Shards:
+    """The worker over all routes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bus: Bus,
+        publisher: Publisher,
+        database: Database,
+        bell: Bell,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._publisher = publisher
+        self._database = database
+        self._bell = bell
+        self._metrics = metrics
+        self._worker: Worker[NotificationShard] | None = None
+        self._over = asyncio.Event()
+
+    async def start(self) -> None:
+        clock, pool = SystemClock(), self._database.pool
+        edit_gap_ns = round(self._settings.delivery.edit_gap_s * SECOND_NS)
+        tools = Tools(
+            PostgresStore(pool, clock, edit_gap_ns),
+            PostgresDirectory(pool, clock),
+            Counts(self._metrics),
+            self._bell.ring,
+        )
+        self._worker = Worker(
+            self._bus,
+            ROUTES,
+            group=GROUP,
+            shard_factory=lambda number: NotificationShard(number, tools),
+            publisher=self._publisher,
+            service=SERVICE,
+            # every turn is stored at once: a message waits for it
+            settings=WorkerSettings(checkpoint_interval_s=1.0, checkpoint_records=1),
+            metrics=BusMetrics(self._metrics),
+        )
+
+    async def run(self) -> None:
+        if self._worker is None:
+            raise RuntimeError("expected a started worker")
+        try:
+            await self._worker.run()
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        """Finish what is under way and store it."""
+        if self._worker is not None:
+            self._worker.stop()
+            await self._over.wait()
+
+    async def check(self) -> str | None:
+        ready = self._worker is not None and self._worker.is_ready
+        return None if ready else "shards are being restored"
+
+
+class Queried:
+    """The gRPC server, made once the database is there."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        channels: Sequence[Channel],
+        bell: Bell,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._channels = tuple(channel.name for channel in channels)
+        self._bell = bell
+        self._metrics = metrics
+        self._server: GrpcServer | None = None
+
+    @property
+    def port(self) -> int:
+        if self._server is None:
+            raise RuntimeError("expected a started server")
+        return self._server.port
+
+    async def start(self) -> None:
+        settings = self._settings
+        access = Access(
+            tenant_reader(signer_of(settings), required=settings.require_principal),
+            self._channels,
+            settings.webhook.allow_loopback,
+            settings.grpc.default_deadline_s,
+        )
+        service = NotificationsService(self._database.pool, SystemClock(), access, self._bell.ring)
+        self._server = GrpcServer(
+            settings.grpc,
+            [lambda server: add_NotificationsServicer_to_server(service, server)],
+            [DESCRIPTOR.services_by_name["Notifications"].full_name],
+            metrics=self._metrics,
+            errors=ERRORS,
+        )
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+
+
+class NotificationApp:
+    """Starts database, publisher, reports, channels, gRPC, the bot, shards and health."""
+
+    name = SERVICE
+
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        self.health = Health()
+        self.shutdown_grace_s = settings.shutdown_grace_s
+        metrics = Metrics.of(SERVICE)
+        counts, bell = Counts(metrics), Bell()
+        publisher = MeasuredPublisher(bus.publisher(), metrics)
+        self.database = Database(settings)
+        candles = candles_of(settings, metrics)
+        painter = None if candles is None else Painter(candles, counts)
+        channels, bot = channels_of(settings)
+        self.sending = [
+            Sending(settings, channel, painter, self.database, bell, counts) for channel in channels
+        ]
+        reports = Reports(publisher, self.database)
+        bell.first += self.sending
+        bell.then.append(reports)
+        front = [] if bot is None else [Front(settings.telegram, bot, self.database, counts)]
+        self.shards = Shards(settings, bus, publisher, self.database, bell, metrics)
+        self.grpc = Queried(settings, self.database, channels, bell, metrics)
+        self.http = HealthServer(settings.http, self.health, metrics.registry)
+        self.health.add("database", self.database.check)
+        self.health.add("shards", self.shards.check)
+        self.components: Sequence[Component] = (
+            self.database,
+            publisher,
+            reports,
+            *([] if candles is None else [candles]),
+            *self.sending,
+            self.grpc,
+            *front,
+            self.shards,
+            self.http,
+        )
+
+
+def channels_of(settings: Settings) -> tuple[list[Channel], Any]:
+    """The channels that the settings allow, and the bot, if there is one."""
+    channels: list[Channel] = [ConsoleChannel()]
+    telegram, webhook = settings.telegram, settings.webhook
+    master = webhook.secret.get_secret_value()
+    if master:
+        channels.append(
+            WebhookChannel(
+                master,
+                SystemClock(),
+                timeout_s=webhook.timeout_s,
+                allow_loopback=webhook.allow_loopback,
+            )
+        )
+    token = telegram.token.get_secret_value()
+    if not token:
+        return channels, None
+    bot = telegram_bot(token, telegram.api_url, telegram.call_timeout_s)
+    channels.append(TelegramChannel(bot, token, telegram.call_timeout_s))
+    return channels, bot
+
+
+def candles_of(settings: Settings, metrics: Metrics) -> MarketDataCandles | None:
+    target = settings.market_data.target
+    return MarketDataCandles(target, signer_of(settings), metrics) if target else None
+
+
+def signer_of(settings: Settings) -> Signer | None:
+    secret = settings.principal_secret.get_secret_value().encode()
+    return Signer([secret], SystemClock()) if secret else None
+
+
+def build_app(settings: Settings) -> NotificationApp:
+    return NotificationApp(settings, create_bus(settings.kafka, f"teleglas-{SERVICE}"))

@@ -1,0 +1,1 @@
+"""What people say to the Telegram bot, and what it answers."""

@@ -1,0 +1,1 @@
+"""Ways to reach people, all behind one port and one suite of tests."""

@@ -1,0 +1,106 @@
+"""Takes what is due from the outbox and sends it: a few workers for each channel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from teleglas_common.clock import Clock
+from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT, Outbox
+from teleglas_notification.counts import Counts
+from teleglas_notification.sending import Sender
+
+__all__ = ["Dispatcher"]
+
+SECOND_NS = 1_000_000_000
+LOOK_S = 5.0
+"""Other replicas' messages are looked for this often."""
+STATUS_NAMES = {SENT: "sent", EDITED: "edited", FAILED: "failed"}
+
+
+class Dispatcher:
+    """All of one channel. `settled` is called when a delivery may have changed."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        clock: Clock,
+        counts: Counts,
+        *,
+        workers: int,
+        settled: Callable[[], None],
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._clock = clock
+        self._counts = counts
+        self._workers = workers
+        self._settled = settled
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish the calls under way and return from `run`."""
+        self._stopping = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Send until stopped. What is due goes out over `workers` tasks at a time."""
+        while not self._stopping:
+            self._woken.clear()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._work())
+            await self._measure()
+            if not self._stopping:
+                await self._rest()
+
+    async def _work(self) -> None:
+        """Send until nothing is due."""
+        while not self._stopping:
+            wait_s = self._sender.limiter.wait_s()
+            if wait_s > 0:
+                await self._clock.sleep(wait_s)
+                continue
+            if not await self.step():
+                return
+
+    async def step(self) -> bool:
+        """Make one call, if one is due."""
+        job = await self._outbox.take(self._sender.channel.name)
+        if job is None:
+            return False
+        self._sender.limiter.took()
+        outcome = await self._sender.send(job)
+        moved = await self._outbox.settle(job, outcome)
+        for status, count in moved:
+            self._counts.delivered(self._sender.channel.name, STATUS_NAMES[status], count)
+        self._settled()
+        return True
+
+    async def _measure(self) -> None:
+        channel = self._sender.channel.name
+        depth, oldest_ns = await self._outbox.standing(channel)
+        self._counts.outbox(channel, depth, oldest_ns, self._clock.now_ns())
+
+    async def _rest(self) -> None:
+        """Wait until the next chat is due, somebody wakes us, or it is time to look again."""
+        due_ns = await self._outbox.next_due_ns(self._sender.channel.name)
+        wait_s = LOOK_S
+        if due_ns is not None:
+            wait_s = min(LOOK_S, max(0.01, (due_ns - self._clock.now_ns()) / SECOND_NS))
+        sleeping = asyncio.create_task(self._clock.sleep(wait_s))
+        waking = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeping, waking):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task

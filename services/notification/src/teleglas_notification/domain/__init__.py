@@ -1,0 +1,1 @@
+"""What notification knows of events, rules and people: pure, without plumbing."""
