@@ -57,7 +57,7 @@ TABLE = (
 """In the order in which data flows, which is the order in which they are drained."""
 SPINE = ("ingest", "market-data", "gateway")
 """What a market on the stream needs; nothing runs without these."""
-STARTED = SPINE
+STARTED = tuple(row.name for row in TABLE)
 """What a run starts unless it is told otherwise."""
 
 
