@@ -41,11 +41,11 @@ def test_a_service_that_cannot_be_left_out_is_named(name: str) -> None:
 def test_services_find_those_that_run_and_no_others() -> None:
     """A target without a service behind it would be an outage, none at all is `not_deployed`."""
     layout = plan(0, ALL)
-    assert set(layout.targets) == {row.target for row in TABLE if row.target}
+    assert set(layout.targets("gateway")) == {row.target for row in TABLE if row.target}
     assert len({*layout.http_ports.values(), *layout.grpc_ports.values(), layout.chat_port}) == 13
     fewer = plan(0, SPINE)
-    assert set(fewer.targets) == {"TELEGLAS_MARKET_DATA__TARGET"}
-    assert fewer.targets["TELEGLAS_MARKET_DATA__TARGET"] == fewer.market_data_target
+    assert set(fewer.targets("gateway")) == {"TELEGLAS_MARKET_DATA__TARGET"}
+    assert fewer.targets("gateway")["TELEGLAS_MARKET_DATA__TARGET"] == fewer.market_data_target
 
 
 def test_each_service_gets_its_own_ports_and_secrets(tmp_path: Path) -> None:
@@ -56,7 +56,9 @@ def test_each_service_gets_its_own_ports_and_secrets(tmp_path: Path) -> None:
     assert scorer.env == {
         "A": "1",
         "TELEGLAS_HTTP__PORT": str(layout.http_ports["signal-scorer"]),
-        "TELEGLAS_GRPC__PORT": layout.targets["TELEGLAS_SIGNALS__TARGET"].rpartition(":")[2],
+        "TELEGLAS_GRPC__PORT": layout.targets("gateway")["TELEGLAS_SIGNALS__TARGET"].rpartition(
+            ":"
+        )[2],
     }
     ingest = service_process("ingest", {}, layout, tmp_path, {"OWN": "x"})
     assert ingest.env is not None

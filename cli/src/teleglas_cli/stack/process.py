@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -63,7 +64,8 @@ def log_tail(path: Path, lines: int = 15) -> str:
 def tree_rss_mb(pid: int) -> float:
     """Resident memory of a process and everything below it, in MB.
 
-    An upper bound: pages that members share are counted in each.
+    On Linux a page that several processes hold counts in each by its share, so that sums over
+    processes are what the machine has really given them; elsewhere it counts in each as a whole.
     """
     total_bytes = 0
     try:
@@ -73,8 +75,18 @@ def tree_rss_mb(pid: int) -> float:
         return 0.0
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):
-            total_bytes += member.memory_info().rss
+            total_bytes += _proportional_bytes(member.pid) or member.memory_info().rss
     return total_bytes / 1e6
+
+
+def _proportional_bytes(pid: int) -> int:
+    """The kernel's proportional set size; 0 where it does not tell."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 class ManagedProcess:

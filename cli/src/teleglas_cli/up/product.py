@@ -120,7 +120,6 @@ class Product:
             self.options.otlp_endpoint,
             {
                 "TELEGLAS_PRINCIPAL_SECRET": secrets.token_hex(32),
-                **self.layout.targets,
                 **feeds,
                 **dict(self.options.extra_env),
             },
@@ -129,7 +128,8 @@ class Product:
             own = self._chat.settings if self._chat and name == "notification" else {}
             self.processes[name] = service_process(name, env, self.layout, self._logs, own)
         await asyncio.gather(
-            *(self.processes[name].start() for name in self.services), self._demo_key(env)
+            *(self.processes[name].start() for name in self.services),
+            self._demo_key(env | self.layout.targets("gateway")),
         )
         for process in self.everything():
             supervisor = Supervisor(process, self._reported)

@@ -35,10 +35,13 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_C
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One row of the table. `target` is the variable by which others find its gRPC; empty: none."""
+    """One row of the table. `target` is the variable by which others find its gRPC; empty: none.
+    `calls` names those whose gRPC it calls.
+    """
 
     name: str
     target: str = ""
+    calls: tuple[str, ...] = ()
 
     @property
     def has_grpc(self) -> bool:
@@ -51,8 +54,11 @@ TABLE = (
     Service("whale-detector", "TELEGLAS_WHALES__TARGET"),
     Service("signal-scorer", "TELEGLAS_SIGNALS__TARGET"),
     Service("prediction", "TELEGLAS_PREDICTIONS__TARGET"),
-    Service("notification", "TELEGLAS_NOTIFICATIONS__TARGET"),
-    Service("gateway"),
+    Service("notification", "TELEGLAS_NOTIFICATIONS__TARGET", ("market-data",)),
+    Service(
+        "gateway",
+        calls=("market-data", "whale-detector", "signal-scorer", "prediction", "notification"),
+    ),
 )
 """In the order in which data flows, which is the order in which they are drained."""
 SPINE = ("ingest", "market-data", "gateway")
@@ -106,10 +112,14 @@ class Layout:
         """Where each service that has gRPC answers it."""
         return {name: f"{LOOPBACK}:{port}" for name, port in self.grpc_ports.items()}
 
-    @property
-    def targets(self) -> dict[str, str]:
-        """The variables by which services find each other: of those that run, no others."""
-        return {row.target: self.grpc[row.name] for row in TABLE if row.name in self.grpc_ports}
+    def targets(self, name: str) -> dict[str, str]:
+        """The variables by which a service finds those that it calls and that run."""
+        calls = next(row.calls for row in TABLE if row.name == name)
+        return {
+            row.target: self.grpc[row.name]
+            for row in TABLE
+            if row.name in calls and row.name in self.grpc_ports
+        }
 
 
 def plan(gateway_port: int, services: Sequence[str] = STARTED) -> Layout:
@@ -165,7 +175,7 @@ def service_process(
     return ManagedProcess(
         name,
         [sys.executable, "-m", f"teleglas_{name.replace('-', '_')}.main"],
-        {**env, **ports, **(own or {})},
+        {**env, **ports, **layout.targets(name), **(own or {})},
         logs / f"{name}.log",
         lambda: answers(f"{url}/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
