@@ -14,7 +14,7 @@ from teleglas_gateway.domain.weight import impact_of, is_dollar
 __all__ = ["CHANNEL", "KINDS", "whale_data"]
 
 NAME = "whales"
-LOOKBACK = 8192
+LOOKBACK = 16_384
 NS_PER_MS = 1_000_000
 KINDS = {
     whale_pb2.WHALE_KIND_SWEEP: "sweep",
