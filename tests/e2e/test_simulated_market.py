@@ -89,7 +89,8 @@ async def running_in(folder: Path, process: asyncio.subprocess.Process) -> Runni
 def ports_of(running: Running) -> set[int]:
     urls = [running.gateway_url, running.postgres_dsn, running.redis_url]
     urls += [*running.services.values(), *running.venues.values()]
-    urls += [f"tcp://{running.kafka_bootstrap}", f"tcp://{running.market_data_grpc}"]
+    urls += [f"tcp://{running.kafka_bootstrap}", running.chat_url]
+    urls += [f"tcp://{target}" for target in running.grpc.values()]
     return {port for url in urls if (port := urlsplit(url).port)}
 
 

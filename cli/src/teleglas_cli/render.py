@@ -16,6 +16,10 @@ from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas.market.v1.types_pb2 import Channel, Side
+from teleglas.notification.v1.notification_pb2 import Delivery, DeliveryStatus
+from teleglas.prediction.v1.prediction_pb2 import Direction, Forecast
+from teleglas.signal.v1.signal_pb2 import SignalScore
+from teleglas.whale.v1.whale_pb2 import WhaleAlert, WhaleKind
 
 __all__ = ["as_json", "pretty"]
 
@@ -52,6 +56,14 @@ def pretty(message: Message) -> list[str]:
             return [_summary(message)]
         case Gap():
             return [_gap(message)]
+        case WhaleAlert():
+            return [_alert(message)]
+        case SignalScore():
+            return [_score(message)]
+        case Forecast():
+            return [_forecast(message)]
+        case Delivery():
+            return [_delivery(message)]
         case Progress():
             return [f"{utc(message.ts_event)}  progress  {message.source}"]
         case _:
@@ -121,4 +133,45 @@ def _gap(gap: Gap) -> str:
         f"{utc(gap.ts_from)}  {_market(gap):<28} {Channel.Name(gap.channel)[8:].lower()} "
         f"{GapCause.Name(gap.cause)[10:].lower()}{missing} "
         f"{GapResolution.Name(gap.resolution)[15:].lower()} {gap.detail}".rstrip()
+    )
+
+
+def _alert(alert: WhaleAlert) -> str:
+    state = "closed" if alert.is_closed else "open"
+    return (
+        f"{utc(alert.ts_event)}  {_market(alert):<28} {Side.Name(alert.side)[5:].lower():<4} "
+        f"{number(alert.notional, alert.quote_exponent)} of "
+        f"{number(alert.threshold, alert.quote_exponent)} "
+        f"{WhaleKind.Name(alert.kind)[11:].lower()} {state} revision {alert.revision} #{alert.id}"
+    )
+
+
+def _score(score: SignalScore) -> str:
+    parts = " ".join(f"{part.layer} {part.points:+.1f}" for part in score.receipt.contributions)
+    missing = f" without {', '.join(score.receipt.missing)}" if score.receipt.missing else ""
+    return (
+        f"{utc(score.ts_event)}  {_market(score):<28} {score.score:+.1f} {score.stance} "
+        f"confidence {score.confidence:.2f}: {parts}{missing}"
+    )
+
+
+def _forecast(forecast: Forecast) -> str:
+    ranges = " ".join(
+        f"{interval.coverage:.0%} {interval.lower:g}..{interval.upper:g}"
+        for interval in forecast.intervals
+    )
+    return (
+        f"{utc(forecast.ts_event)}  {_market(forecast):<28} "
+        f"{forecast.horizon_ns // 1_000_000_000} s {forecast.reference_price:g} -> "
+        f"{forecast.median:g} {ranges} {Direction.Name(forecast.direction)[10:].lower()} "
+        f"{forecast.model}@{forecast.model_version}"
+    )
+
+
+def _delivery(delivery: Delivery) -> str:
+    status = DeliveryStatus.Name(delivery.status)[16:].lower()
+    return (
+        f"{utc(delivery.ts_event)}  {delivery.tenant_id}:{delivery.subscriber_id:<20} "
+        f"{delivery.channel} {status} after {delivery.attempts} of {delivery.event_id} "
+        f"by {delivery.rule_id} {delivery.reason}".rstrip()
     )

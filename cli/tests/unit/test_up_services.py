@@ -10,7 +10,7 @@ from teleglas_cli.up import services
 from teleglas_cli.up.chat import chat_of
 from teleglas_cli.up.options import Options
 from teleglas_cli.up.product import Product
-from teleglas_cli.up.services import SPINE, TABLE, chosen, plan, service_process
+from teleglas_cli.up.services import SPINE, TABLE, Service, chosen, plan, service_process
 
 ALL = tuple(row.name for row in TABLE)
 TOKEN = "123:real"  # of nobody
@@ -64,6 +64,14 @@ def test_each_service_gets_its_own_ports_and_secrets(tmp_path: Path) -> None:
     assert ingest.env is not None
     assert ingest.env["OWN"] == "x"
     assert "TELEGLAS_GRPC__PORT" not in ingest.env
+
+
+def test_a_row_may_ask_for_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Below the run's state, so that it goes with it."""
+    row = Service("prediction", "T", (("TELEGLAS_MODELS__FOLDER", "{folder}/models"),))
+    assert row.own_environment(tmp_path) == {
+        "TELEGLAS_MODELS__FOLDER": str(tmp_path / "prediction" / "models")
+    }
 
 
 def test_alerts_go_to_a_chat_here_with_a_token_of_its_own(tmp_path: Path) -> None:

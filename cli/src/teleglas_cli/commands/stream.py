@@ -22,7 +22,7 @@ __all__ = ["stream"]
 def stream(
     channel: str, symbols: tuple[str, ...], venues: tuple[str, ...], interval: str, limit: int
 ) -> None:
-    """Follow a channel of the stream: trades, tickers, books, candles, summaries, ..."""
+    """Follow a channel of the stream: trades, books, candles, whales, signals, ..."""
     extra: dict[str, object] = {"snapshot": True}
     if venues:
         extra["venue"] = list(venues)

@@ -62,9 +62,9 @@ async def _event(api: Api, identity: str, unheard: list[str]) -> AsyncIterator[s
 
 async def _delivery(api: Api, identity: str, unheard: list[str]) -> AsyncIterator[str]:
     """What became of an event for a subscriber, then why there was the event."""
-    subscriber = identity.split(":")[1] if identity.count(":") >= 2 else None
     try:
-        row = await _row(api, "deliveries", identity, subscriber)
+        row = await _row(api, "deliveries", identity, _subscriber(identity))
+        row = row or await _row(api, "deliveries", identity, None)
         if row is None:
             return
         rule = await _row(api, "rules", row["rule_id"], row["subscriber_id"])
@@ -76,6 +76,12 @@ async def _delivery(api: Api, identity: str, unheard: list[str]) -> AsyncIterato
         yield line
     async for line in _event(api, row["event_id"], unheard):
         yield f"  {line}"
+
+
+def _subscriber(identity: str) -> str | None:
+    """Whom a delivery is likely to be for: its id is tenant, subscriber, rule, event."""
+    parts = identity.split(":")
+    return parts[1] if len(parts) > 2 and parts[1] else None
 
 
 async def _row(api: Api, kind: str, identity: str, subscriber: str | None) -> Json | None:

@@ -62,6 +62,8 @@ def welcome(running: Running, seconds: float) -> str:
     ]
     if running.chat_url:
         lines.append(f"  chat page       {running.chat_url}")
+    elif "notification" in running.services:
+        lines.append("  chat            Telegram, with the token of TELEGRAM_TOKEN")
     lines += [
         f"  demo API key    {key}",
         "",

@@ -25,6 +25,7 @@ from teleglas_cli.up.services import (
     environment,
     lag,
     plan,
+    service_of,
     service_process,
 )
 from teleglas_cli.up.venues import VenueUrls, source_process, venue_urls
@@ -125,7 +126,9 @@ class Product:
             },
         )
         for name in self.services:
-            own = self._chat.settings if self._chat and name == "notification" else {}
+            own = service_of(name).own_environment(folder)
+            if self._chat is not None and name == "notification":
+                own |= self._chat.settings
             self.processes[name] = service_process(name, env, self.layout, self._logs, own)
         await asyncio.gather(
             *(self.processes[name].start() for name in self.services),

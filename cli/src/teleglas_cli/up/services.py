@@ -24,6 +24,7 @@ __all__ = [
     "environment",
     "lag",
     "plan",
+    "service_of",
     "service_process",
 ]
 
@@ -37,15 +38,23 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_C
 class Service:
     """One row of the table. `target` is the variable by which others find its gRPC; empty: none.
     `calls` names those whose gRPC it calls.
+
+    `extra` is what this one alone is told; `{folder}` in a value stands for a folder of its own
+    below the run's state.
     """
 
     name: str
     target: str = ""
     calls: tuple[str, ...] = ()
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_grpc(self) -> bool:
         return bool(self.target)
+
+    def own_environment(self, state_dir: Path) -> dict[str, str]:
+        folder = str(state_dir / self.name)
+        return {name: value.replace("{folder}", folder) for name, value in self.extra}
 
 
 TABLE = (
@@ -155,6 +164,10 @@ def environment(
         **teleglas,
         **extra,
     }
+
+
+def service_of(name: str) -> Service:
+    return next(row for row in TABLE if row.name == name)
 
 
 def service_process(

@@ -121,6 +121,7 @@ class Gateway:
             ticket_ttl_s=edge.ticket_ttl_s,
             health=self._health,
             stream_facts=self._facts,
+            scored=lambda: streams.hub.known("signals"),
             metrics=lambda: (generate_latest(self.metrics.registry), CONTENT_TYPE_LATEST),
             now_ns=time.time_ns,
         )

@@ -15,12 +15,18 @@ from teleglas.market.v1 import service_pb2, service_pb2_grpc
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import serve
 from teleglas_common.testing import eventually
-from teleglas_contracts.topics import MARKET_INSTRUMENTS_V1, MARKET_TRADES_V1
+from teleglas_contracts.topics import (
+    MARKET_INSTRUMENTS_V1,
+    MARKET_TRADES_V1,
+    SIGNAL_SCORES_V1,
+    WHALE_ALERTS_V1,
+)
 from teleglas_gateway.app import GatewayApp
 from teleglas_gateway.channels import CHANNELS
 from teleglas_gateway.keys import create_key, key_store, revoke_key
 from teleglas_gateway.settings import GatewaySettings
 from teleglas_gateway.testing import candle, instrument, list_instruments, publish, trade_batch
+from teleglas_gateway.testing.intelligence import Asked, alert, score, serve_intelligence
 
 pytestmark = pytest.mark.integration
 
@@ -49,12 +55,20 @@ async def market_data():
 
 
 @pytest.fixture
-async def gateway(stack, database_dsn, market_data):
+async def intelligence():
+    async with serve_intelligence(Asked()) as target:
+        yield target
+
+
+@pytest.fixture
+async def gateway(stack, database_dsn, market_data, intelligence):
     settings = GatewaySettings(
         kafka={"bootstrap": stack.kafka_bootstrap},
         postgres={"dsn": database_dsn},
         redis={"url": stack.redis_url},
         market_data={"target": market_data},
+        whales={"target": intelligence},
+        signals={"target": intelligence},
         principal_secret="0123456789abcdef",
         stream={"recheck_keys_s": 0.2},
     )
@@ -105,3 +119,30 @@ async def test_a_key_a_ticket_a_trade_and_a_revocation(gateway):
             message = json.loads(await asyncio.wait_for(socket.recv(), 10))
         assert message["code"] == "key_revoked"
         assert message["resume"]
+
+
+async def test_an_alert_and_a_score_over_the_log_and_over_grpc(gateway):
+    """The stream has them out of Kafka, REST from their services; who does not run is named."""
+    app, made, bus, _ = gateway
+    base = f"127.0.0.1:{app.gateway.port}"
+    headers = {"Authorization": f"Bearer {made.key}"}
+    async with connect(f"ws://{base}/v1/stream", additional_headers=headers) as socket:
+        for channel in ("whales", "signals"):
+            params = {"channel": channel, "symbol": "BTC"}
+            await socket.send(json.dumps({"method": "subscribe", "params": params}))
+        heard: dict[str, dict[str, Any]] = {}
+        while "subscribed" not in heard or heard["subscribed"]["channel"] != "signals":
+            message = json.loads(await asyncio.wait_for(socket.recv(), 10))
+            heard[message["type"]] = message
+        await publish(bus, WHALE_ALERTS_V1, alert(), alert())
+        await publish(bus, SIGNAL_SCORES_V1, score())
+        while not {"whale_alert", "signal"} <= set(heard):
+            message = json.loads(await asyncio.wait_for(socket.recv(), 10))
+            heard[message["type"]] = message
+    assert heard["whale_alert"]["data"]["notional"] == "2250000.00"
+    async with httpx.AsyncClient(base_url=f"http://{base}", headers=headers) as http:
+        (row,) = (await http.get("/v1/signals")).json()["data"]
+        assert row["id"] == heard["signal"]["data"]["id"]
+        assert (await http.get(f"/v1/whales/{alert().id}")).json()["trade_ids"] == ["1", "2"]
+        refused = await http.get("/v1/predictions?symbol=BTC")
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_deployed")

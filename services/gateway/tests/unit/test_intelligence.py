@@ -102,7 +102,7 @@ async def test_a_score_explains_itself(http):
     assert history["data"][0]["timestamp"] == "2026-01-01T00:00:00.000Z"
 
 
-async def test_weights_change_only_for_administrators_of_scores(http, asked, keys):
+async def test_weights_change_only_for_administrators_of_scores(http, asked):
     """`all` does not open them; who asks is signed."""
     assert Scope.SIGNAL_ADMIN.value not in parse_scopes("all")
     assert (await http.get("/v1/signals/weights")).json()["version"] == 3
@@ -111,7 +111,6 @@ async def test_weights_change_only_for_administrators_of_scores(http, asked, key
     assert asked.request.layers[0].weight == 40.0
     principal = Signer([SECRET.encode()], SystemClock()).verify(asked.metadata[METADATA_KEY])
     assert (principal.tenant_id, principal.principal_id) == ("default", "tester")
-    keys.records[KEY[3:11]] = key_record(KEY, parse_scopes("all"))
 
 
 async def test_a_key_of_all_scopes_may_not_change_weights(http, asked, keys):

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from teleglas.market.v1 import gap_pb2, types_pb2
 from teleglas_contracts.topics import MARKET_GAPS_V1
 from teleglas_gateway.channels.base import Body, Channel, Policy
-from teleglas_gateway.channels.shared import EachMessage, checked_subject
+from teleglas_gateway.channels.shared import EachMessage, checked_subject, enum_name
 from teleglas_gateway.domain.numbers import Numbers, iso_ms
 from teleglas_gateway.domain.positions import SubjectKey
 
@@ -23,16 +23,15 @@ def _subject(message: Message) -> SubjectKey | None:
 
 
 def _body(gap: gap_pb2.Gap, _numbers: Numbers) -> Body:
-    feed = types_pb2.Channel.Name(gap.channel).removeprefix("CHANNEL_").lower()
     return Body(
         gap.ts_to or gap.ts_from or gap.ts_ingest,
         {
             "id": gap.id,
-            "feed": feed,
-            "cause": gap_pb2.GapCause.Name(gap.cause).removeprefix("GAP_CAUSE_").lower(),
-            "resolution": gap_pb2.GapResolution.Name(gap.resolution)
-            .removeprefix("GAP_RESOLUTION_")
-            .lower(),
+            "feed": enum_name(types_pb2.Channel.DESCRIPTOR, gap.channel, "CHANNEL_"),
+            "cause": enum_name(gap_pb2.GapCause.DESCRIPTOR, gap.cause, "GAP_CAUSE_"),
+            "resolution": enum_name(
+                gap_pb2.GapResolution.DESCRIPTOR, gap.resolution, "GAP_RESOLUTION_"
+            ),
             "from_time": iso_ms(gap.ts_from) if gap.ts_from else None,
             "to_time": iso_ms(gap.ts_to) if gap.ts_to else None,
             "first_missing": gap.first_missing or None,

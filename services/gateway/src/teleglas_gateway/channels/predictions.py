@@ -15,7 +15,7 @@ from teleglas_gateway.domain.numbers import Numbers, iso_ms
 __all__ = ["CHANNEL", "forecast_data"]
 
 NAME = "predictions"
-LOOKBACK = 16_384
+LOOKBACK = 8192
 _DIRECTIONS = {
     prediction_pb2.DIRECTION_UP: "up",
     prediction_pb2.DIRECTION_DOWN: "down",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
 from teleglas.market.v1 import types_pb2
@@ -21,6 +22,7 @@ __all__ = [
     "Revision",
     "Timed",
     "checked_subject",
+    "enum_name",
     "event_time",
     "side_name",
     "ts_basis",
@@ -57,6 +59,12 @@ def ts_basis(timed: Timed) -> str:
 
 def side_name(side: types_pb2.Side.ValueType) -> str:
     return SIDES.get(side, "unknown")
+
+
+def enum_name(kind: EnumDescriptor, number: int, prefix: str) -> str:
+    """`ticker` of CHANNEL_TICKER; `unknown` for a number that only newer writers know."""
+    known = kind.values_by_number.get(number)
+    return "unknown" if known is None else known.name.removeprefix(prefix).lower()
 
 
 def checked_subject(

@@ -17,6 +17,8 @@ __all__ = ["RestContext"]
 
 @dataclass(frozen=True, slots=True)
 class RestContext:
+    """`scored` are the instruments that have had a score lately."""
+
     catalogue: Catalogue
     market_data: MarketData
     backends: Backends
@@ -29,5 +31,6 @@ class RestContext:
     ticket_ttl_s: int
     health: Health
     stream_facts: Callable[[], StreamHealth]
+    scored: Callable[[], list[str]]
     metrics: Callable[[], tuple[bytes, str]]
     now_ns: Callable[[], int]

@@ -38,7 +38,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/signals", tags=["signals"])
 Reader = Annotated[Grant, Depends(guarded(Scope.SIGNAL_READ))]
 Context = Annotated[RestContext, Depends(context_of)]
-MAX_MARKETS = 50
+MAX_MARKETS = 100
 """Of one answer without a symbol: each is a question of its own to the scorer."""
 AT_ONCE = 8
 
@@ -69,12 +69,12 @@ async def list_latest(
         str | None, Query(max_length=40, description="Scores as they were known at this time")
     ] = None,
 ) -> Page[Signal]:
-    """The latest score of each symbol; without one, of the first 50 markets that have a score."""
+    """The latest score of each symbol; without one, of each market that has had one lately."""
     at = parse_time(as_of, "as_of")
     if symbol:
         instruments = [resolve(context.catalogue, name) for name in symbol]
     else:
-        instruments = context.catalogue.instruments()[:MAX_MARKETS]
+        instruments = context.scored()[:MAX_MARKETS]
     limit = asyncio.Semaphore(AT_ONCE)
     found = await asyncio.gather(
         *(_latest(signals, name, at, grant, limit) for name in dict.fromkeys(instruments))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from teleglas.market.v1 import candle_pb2, instrument_pb2, service_pb2, trade_pb2, types_pb2
 from teleglas_gateway.channels.books import book_data
 from teleglas_gateway.channels.candles import candle_data
+from teleglas_gateway.channels.shared import enum_name
 from teleglas_gateway.channels.summaries import summary_data
 from teleglas_gateway.channels.tickers import ticker_data
 from teleglas_gateway.channels.trades import trade_data
@@ -29,13 +30,13 @@ __all__ = ["book", "candle", "market", "market_ticker", "raw", "trade"]
 
 
 def market(instrument: instrument_pb2.Instrument) -> Market:
-    kind = instrument_pb2.InstrumentKind.Name(instrument.kind).removeprefix("INSTRUMENT_KIND_")
-    status = instrument_pb2.InstrumentStatus.Name(instrument.status)
     return Market(
         symbol=instrument.instrument,
         venue=instrument.venue,
         venue_symbol=instrument.venue_symbol,
-        kind=kind.lower(),
+        kind=enum_name(
+            instrument_pb2.InstrumentKind.DESCRIPTOR, instrument.kind, "INSTRUMENT_KIND_"
+        ),
         base=instrument.base,
         quote=instrument.quote,
         settle=instrument.settle,
@@ -43,7 +44,9 @@ def market(instrument: instrument_pb2.Instrument) -> Market:
         contract_multiplier=_decimal(instrument, "contract_multiplier"),
         tick_size=_decimal(instrument, "tick_size"),
         lot_size=_decimal(instrument, "lot_size"),
-        status=status.removeprefix("INSTRUMENT_STATUS_").lower(),
+        status=enum_name(
+            instrument_pb2.InstrumentStatus.DESCRIPTOR, instrument.status, "INSTRUMENT_STATUS_"
+        ),
         expiry=iso_ms(instrument.ts_expiry) if instrument.ts_expiry else None,
         strike=_decimal(instrument, "strike"),
     )

@@ -114,6 +114,11 @@ class Hub:
             if subject.channel.name == channel and subject.is_wanted:
                 yield subject
 
+    def known(self, channel: str) -> list[str]:
+        """Instruments of which the channel has said something lately."""
+        subjects = (one for one in self._subjects.values() if one.channel.name == channel)
+        return sorted({one.key.instrument for one in subjects if one.last_seq is not None})
+
     def rest(self) -> None:
         """Forget which subjects were active: a period of heartbeats is over."""
         for subject in self._subjects.values():

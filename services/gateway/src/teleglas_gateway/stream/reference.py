@@ -7,6 +7,7 @@ from teleglas_common.bus.encode import decode
 from teleglas_common.bus.epochs import fold_epochs
 from teleglas_common.bus.ports import EARLIEST, Bus, PoisonError, Reader, Record, TopicPartition
 from teleglas_contracts.topics import CONTROL_TOPICS_V1, MARKET_INSTRUMENTS_V1
+from teleglas_gateway.channels.shared import enum_name
 from teleglas_gateway.domain.symbols import Catalogue, Listing
 
 __all__ = ["EpochChangedError", "Reference"]
@@ -101,11 +102,7 @@ class Reference:
             # a listing that cannot be read lists nothing; market-data counts and keeps it
             return
         if isinstance(message, instrument_pb2.Instrument):
-            kind = instrument_pb2.InstrumentKind.Name(message.kind)
-            self._catalogue.add(
-                Listing(
-                    message.venue,
-                    message.instrument,
-                    kind.removeprefix("INSTRUMENT_KIND_").lower(),
-                )
+            kind = enum_name(
+                instrument_pb2.InstrumentKind.DESCRIPTOR, message.kind, "INSTRUMENT_KIND_"
             )
+            self._catalogue.add(Listing(message.venue, message.instrument, kind))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from teleglas_contracts.topics import MARKET_INSTRUMENTS_V1
 from teleglas_gateway.access import KeyAccess
 from teleglas_gateway.adapters.watchers import StreamMetrics
 from teleglas_gateway.channels import CHANNELS
+from teleglas_gateway.channels.base import Channel
 from teleglas_gateway.domain.authorize import ScopeAuthorizer
 from teleglas_gateway.domain.symbols import Catalogue
 from teleglas_gateway.ports import Forming
@@ -57,6 +58,7 @@ async def open_streams(
     bus: Bus | None = None,
     forming: Forming | None = None,
     claims: MemoryClaims | None = None,
+    channels: Sequence[Channel] = CHANNELS,
 ) -> AsyncIterator[StreamEdge]:
     """Run a stream server; `KEY` opens it. Raises if a part of it broke meanwhile."""
     keys, tickets, metrics = MemoryKeys(), MemoryTickets(), Metrics()
@@ -72,6 +74,7 @@ async def open_streams(
         StreamMetrics(metrics),
         claims=claims or MemoryClaims(),
         forming=forming,
+        channels=channels,
     )
     running = asyncio.create_task(streams.run())
     try:
