@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from teleglas_prediction.domain.bars import MAX_FILLED, Bar, Columns, Window
 from teleglas_prediction.domain.conformal import COVERAGES, QUANTILES, Conformal
-from teleglas_prediction.domain.features import FEATURES, features, volatility
+from teleglas_prediction.domain.features import FEATURES, View, features, volatility
 from teleglas_prediction.domain.horizons import BY_NS, HORIZONS, MAX_BARS, MINUTE_NS, Horizon
 from teleglas_prediction.domain.models import Outlook, RandomWalk
 from teleglas_prediction.domain.scoring import pinball, quantiles_of
-from teleglas_prediction.domain.series import Lineup, Outcome, Series
+from teleglas_prediction.domain.series import Entry, Lineup, Outcome, Series
 from teleglas_prediction.domain.skill import ENOUGH, Skill, Verdict, direction_of
 from teleglas_prediction.domain.state import StateVersionError, dump_series, load_series
 
@@ -166,19 +166,21 @@ def test_series_resolves_each_forecast_at_its_target_once() -> None:
     """Outcome, coverage and losses are those of the closes."""
     series, found = new_series(), bars(120)
     closes = {one.ts_open + MINUTE_NS: one.close for one in found}
-    issued, resolved = [], []
+    issued: list[Entry] = []
+    resolved: list[Outcome] = []
     for one in found:
         step = series.take(one, LINEUPS)
         issued += step.issued
         resolved += step.resolved
     assert len(issued) == 101
-    assert [one.entry for one in resolved] == issued[:96]
-    for one in resolved:
-        moved = math.log(closes[one.entry.ts_target] / closes[one.entry.ts_event])
-        assert one.price == pytest.approx(closes[one.entry.ts_target], rel=1e-9)
-        assert one.covered == tuple(abs(moved) <= half for half in one.entry.halves)
-        assert one.loss == pytest.approx(pinball(one.entry.quantiles, moved), rel=1e-9)
-        assert one.loss == one.walk_loss
+    assert [done.entry for done in resolved] == issued[:96]
+    for done in resolved:
+        entry = done.entry
+        moved = math.log(closes[entry.ts_target] / closes[entry.ts_event])
+        assert done.price == pytest.approx(closes[entry.ts_target], rel=1e-9)
+        assert done.covered == tuple(abs(moved) <= half for half in entry.halves)
+        assert done.loss == pytest.approx(pinball(entry.quantiles, moved), rel=1e-9)
+        assert done.loss == done.walk_loss
 
 
 @settings(deadline=None, max_examples=20)
@@ -217,8 +219,8 @@ class Knowing:
         self.has_direction = has_direction
         self._shift = shift
 
-    def look(self, window: Columns, horizon: Horizon) -> Outlook:
-        scale = RandomWalk().look(window, horizon).scale
+    def look(self, view: View, horizon: Horizon) -> Outlook:
+        scale = RandomWalk().look(view, horizon).scale
         return Outlook(scale * self._shift, scale)
 
 

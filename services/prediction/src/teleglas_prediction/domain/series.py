@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from teleglas_prediction.domain.bars import Bar, Window
 from teleglas_prediction.domain.conformal import Conformal
+from teleglas_prediction.domain.features import View
 from teleglas_prediction.domain.horizons import BY_NS, MIN_BARS, Horizon, horizons_on
 from teleglas_prediction.domain.models import RANDOM_WALK, Model
 from teleglas_prediction.domain.scoring import pinball, quantiles_of, rounded
@@ -101,10 +102,11 @@ class Series:
         if not self.window.take(bar):
             return Step()
         resolved = self._resolve()
+        view = View(self.window.columns())
         issued = [
             entry
             for horizon in horizons_on(self.interval)
-            for entry in self._issue(horizon, lineups[horizon.length_ns])
+            for entry in self._issue(horizon, lineups[horizon.length_ns], view)
         ]
         self.open += issued
         return Step(resolved, issued)
@@ -123,15 +125,14 @@ class Series:
         """Bars that are there, and that the first forecast needs."""
         return len(self.window), MIN_BARS
 
-    def _issue(self, horizon: Horizon, lineup: Lineup) -> list[Entry]:
+    def _issue(self, horizon: Horizon, lineup: Lineup, view: View) -> list[Entry]:
         ready = [model for model in lineup.models if len(self.window) >= model.needs_bars]
         if not ready:
             return []
         champion = self._champion(horizon, lineup)
-        columns = self.window.columns()
         entries = []
         for model in ready:
-            outlook = model.look(columns, horizon)
+            outlook = model.look(view, horizon)
             median, scale = float(outlook.median), float(outlook.scale)
             standing = self.standings.get((horizon.length_ns, model.name, model.version))
             conformal, skill = standing or Standing()
