@@ -119,6 +119,15 @@ async def test_replay_into_the_same_ledger_changes_nothing(desk: Desk) -> None:
     assert len(before) == len(published) == 21
 
 
+async def test_old_forecasts_are_deleted_by_event_time_once_resolved(desk: Desk) -> None:
+    """What is open stays, and what is younger than the newest by less than asked."""
+    await desk.filled()
+    assert await Queries(desk.pool).delete_old(10 * MINUTE_NS) == 10
+    assert await Queries(desk.pool).delete_old(0) == 6
+    left = await desk.pool.fetchval("SELECT count(*) FROM prediction.ledger")
+    assert left == 5
+
+
 async def test_an_owner_that_was_replaced_stores_nothing(desk: Desk) -> None:
     """The generation fences the whole checkpoint, states and ledger among it."""
     store = PostgresStore(desk.pool)
