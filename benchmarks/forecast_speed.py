@@ -2,8 +2,8 @@
 
 One call takes a candle's message and comes back with what goes to the topic and the ledger, for the
 horizons of 5 minute bars (two a candle), with a random walk and a boosted model in each. No broker
-and no database are in it; the state's bytes for a checkpoint are timed beside it. The median is judged: the
-rest is what else the machine does.
+and no database are in it; the state's bytes for a checkpoint are timed beside it. The median is
+judged: the rest is what else the machine does.
 """
 
 from __future__ import annotations

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prediction_rig import BEGIN_NS, Rig, candle, candles, digest, ledger_of, raw
 
 from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.prediction.v1.prediction_pb2 import DIRECTION_ABSTAIN
+from teleglas_common.bus import tracing
+from teleglas_common.bus.encode import TRACEPARENT, header
 from teleglas_common.bus.testing import read_all
 from teleglas_contracts import topics
+from teleglas_prediction import shard
+from teleglas_prediction.domain.features import FEATURES
+from teleglas_prediction.domain.horizons import MAX_BARS
+from teleglas_prediction.domain.models import Boosted
+from teleglas_prediction.domain.trees import Trees
+from teleglas_prediction.lineups import KnownModel, Lineups
 
 MINUTE_NS = 60 * 10**9
 
@@ -155,6 +166,80 @@ async def test_an_impossible_candle_is_buried_and_the_next_are_used(
     await rig.drain()
     assert await dead_letters(rig) == 1
     assert len(rig.fake.issued) == 6
+
+
+def boosted(*, beats_walk: bool) -> Lineups:
+    """A model of one split: wider after a rise."""
+    shift = Trees.of([0], [0, 0, 0], [0.0, 0.1, -0.1], [1, -1, -1], [2, -1, -1], features=1)
+    spread = Trees.of([0], [0, 0, 0], [0.0, -0.3, 0.2], [1, -1, -1], [2, -1, -1], features=1)
+    model = Boosted("abc", shift, spread)
+    horizon_ns = 5 * MINUTE_NS
+    return Lineups([KnownModel(model, horizon_ns, FEATURES, 1, 2, "0" * 64, {}, beats_walk)])
+
+
+async def test_champion_is_published_and_the_other_only_kept() -> None:
+    """Both are in the ledger and scored; the topic has one forecast a bar."""
+    rig = Rig(lineups=boosted(beats_walk=True))
+    await rig.create()
+    await rig.send([raw(one) for one in candles(MAX_BARS + 10)])
+    await rig.drain()
+    published = await digest(rig.bus)
+    by_boosted = [name for name in published if name.endswith("boosted-abc")]
+    assert len(by_boosted) == 11
+    assert len(published) == MAX_BARS + 10 - 19
+    assert len(rig.fake.issued) == len(published) + 11
+    assert len([name for name in rig.fake.resolved if name.endswith("boosted-abc")]) == 6
+
+
+async def test_crashes_change_no_forecast_of_a_trained_model_either() -> None:
+    """Its conformal widths and its skill are state like the random walk's."""
+    bars = [raw(one) for one in candles(MAX_BARS + 250)]
+    rigs = [Rig(lineups=boosted(beats_walk=True), checkpoint_s=0.001) for _ in range(2)]
+    for rig in rigs:
+        await rig.create()
+        await rig.send(bars)
+    quiet, killed = rigs
+    await quiet.drain()
+    for saves in (2, 3, 5):
+        await killed.run_and_crash(saves)
+    await killed.drain()
+    assert await digest(killed.bus) == await digest(quiet.bus)
+    assert killed.fake.resolved == quiet.fake.resolved
+    assert killed.fake.states == quiet.fake.states
+
+
+async def test_forecast_is_published_within_the_candles_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From the candle's span to the forecast's header by parents; no trace begins here."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    monkeypatch.setattr(tracing, "_tracer", tracer)
+    monkeypatch.setattr(shard, "_tracer", tracer)
+    rig = Rig()
+    await rig.create()
+    *plain, last = candles(21)
+    with tracer.start_as_current_span("publish candles") as produced:
+        traced = raw(last)
+    await rig.send([*(raw(one) for one in plain), traced])
+    await rig.drain()
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert set(spans) == {
+        "publish candles",
+        "process teleglas.market.candles.v1",
+        "publish forecasts",
+    }
+    processed, published = spans["process teleglas.market.candles.v1"], spans["publish forecasts"]
+    assert processed.parent is not None
+    assert processed.parent.span_id == produced.get_span_context().span_id
+    assert published.parent is not None
+    assert published.parent.span_id == processed.context.span_id
+    found = await read_all(rig.bus, topics.PREDICTION_FORECASTS_V1.name)
+    headers = [header(one.headers, TRACEPARENT) for many in found.values() for one in many]
+    traced_headers = [one for one in headers if one is not None]
+    assert len(headers) == 2
+    assert [f"{published.context.span_id:016x}".encode() in one for one in traced_headers] == [True]
 
 
 async def test_two_instruments_do_not_touch_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,17 +51,24 @@ class Queries:
         )
         return rows
 
-    async def newest(self, instrument: str, horizon_ns: int, model: str) -> Forecast | None:
-        """The newest forecast of a model, the champion's where none is named."""
-        message = await self._pool.fetchval(
-            "SELECT forecast FROM prediction.ledger WHERE instrument = $1 AND horizon_ns = $2"
+    async def newest(
+        self, asked: Sequence[tuple[str, int]], model: str = ""
+    ) -> dict[tuple[str, int], Forecast]:
+        """The newest forecast of each instrument and horizon that has one: of a model, or the
+        champion's where none is named.
+        """
+        rows = await self._pool.fetch(
+            "SELECT found.forecast FROM unnest($1::text[], $2::bigint[]) AS asked (name, length),"
+            " LATERAL (SELECT forecast FROM prediction.ledger"
+            " WHERE instrument = asked.name AND horizon_ns = asked.length"
             " AND (model = $3 OR ($3 = '' AND is_champion))"
-            " ORDER BY ts_event DESC, id DESC LIMIT 1",
-            instrument,
-            horizon_ns,
+            " ORDER BY ts_event DESC, id DESC LIMIT 1) AS found",
+            [instrument for instrument, _ in asked],
+            [horizon_ns for _, horizon_ns in asked],
             model,
         )
-        return None if message is None else Forecast.FromString(message)
+        found = [Forecast.FromString(row["forecast"]) for row in rows]
+        return {(one.instrument, one.horizon_ns): one for one in found}
 
     async def delete_old(self, keep_ns: int) -> int:
         """Delete resolved forecasts older than the newest by more than `keep_ns`, at most
