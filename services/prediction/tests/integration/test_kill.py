@@ -26,7 +26,7 @@ from teleglas_contracts import topics
 
 pytestmark = pytest.mark.integration
 
-COUNT, WARM_UP = 600, 20
+COUNT, WARM_UP = 600, 3
 
 
 def started(stack: StackAddresses, dsn: str, log: Path) -> subprocess.Popen[bytes]:

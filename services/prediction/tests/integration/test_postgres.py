@@ -96,7 +96,7 @@ async def test_ledger_holds_every_forecast_and_its_outcome(desk: Desk) -> None:
             break
         request.page_token = page.next_page_token
     times = [one.forecast.ts_event for one in entries]
-    assert times == [BEGIN_NS + at * MINUTE_NS for at in range(40, 19, -1)]
+    assert times == [BEGIN_NS + at * MINUTE_NS for at in range(40, 2, -1)]
     closes = {one.ts_close: one.close / 100 for one in candles(40)}
     for entry in entries[:5]:
         assert not entry.HasField("outcome_price")
@@ -116,13 +116,13 @@ async def test_replay_into_the_same_ledger_changes_nothing(desk: Desk) -> None:
     await Rig(bus=desk.rig.bus, store=desk.rig.store, pool=desk.pool, group="again").drain()
     assert await desk.pool.fetch("SELECT * FROM prediction.ledger ORDER BY id") == before
     assert await digest(desk.rig.bus) == published
-    assert len(before) == len(published) == 21
+    assert len(before) == len(published) == 38
 
 
 async def test_old_forecasts_are_deleted_by_event_time_once_resolved(desk: Desk) -> None:
     """What is open stays, and what is younger than the newest by less than asked."""
     await desk.filled()
-    assert await Queries(desk.pool).delete_old(10 * MINUTE_NS) == 10
+    assert await Queries(desk.pool).delete_old(10 * MINUTE_NS) == 27
     assert await Queries(desk.pool).delete_old(0) == 6
     left = await desk.pool.fetchval("SELECT count(*) FROM prediction.ledger")
     assert left == 5
@@ -160,13 +160,13 @@ async def test_predict_answers_live_and_from_the_ledger(desk: Desk) -> None:
     assert (five.name, five.champion) == ("random-walk", True)
     metrics = {one.name: one.value for one in five.metrics}
     assert metrics["warm_up"] == 1.0
-    assert metrics["live_resolved"] == 17
+    assert metrics["live_resolved"] == 34
     assert 0 <= metrics["live_coverage_90"] <= 1
 
 
 async def test_predict_before_warm_up_says_how_far_it_is(desk: Desk) -> None:
     """Not found, with the bars that are there and that are needed."""
-    await desk.rig.send([raw(one) for one in candles(7)])
+    await desk.rig.send([raw(one) for one in candles(2)])
     worker, task = await desk.rig.start()
     await desk.rig.handled(task)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -174,7 +174,7 @@ async def test_predict_before_warm_up_says_how_far_it_is(desk: Desk) -> None:
     worker.stop()
     await task
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
-    assert "7 of the 20 closed 1m bars" in (refused.value.details() or "")
+    assert "2 of the 3 closed 1m bars" in (refused.value.details() or "")
 
 
 BAD: list[tuple[str, Any]] = [

@@ -27,25 +27,25 @@ MINUTE_NS = 60 * 10**9
 
 
 async def test_forecasts_after_warm_up_are_published_and_in_the_ledger() -> None:
-    """The first stands on the 20th bar; each has a reference, three intervals and a reason."""
+    """The first stands on the third bar; each has a reference, three intervals and a reason."""
     rig = Rig()
     await rig.create()
     bars = candles(30)
     await rig.send([raw(one) for one in bars])
     await rig.drain()
     found = ledger_of(rig.fake)
-    assert len(found) == 11
+    assert len(found) == 28
     assert set(found) == set(await digest(rig.bus))
     first = min(found.values(), key=lambda one: one.ts_event)
-    assert first.ts_event == BEGIN_NS + 20 * MINUTE_NS
+    assert first.ts_event == BEGIN_NS + 3 * MINUTE_NS
     assert first.ts_target == first.ts_event + 5 * MINUTE_NS
-    assert first.reference_price == pytest.approx(bars[19].close / 100)
+    assert first.reference_price == pytest.approx(bars[2].close / 100)
     assert [one.coverage for one in first.intervals] == [0.5, 0.8, 0.9]
     lowers = [one.lower for one in first.intervals]
     assert lowers == sorted(lowers, reverse=True)
     assert first.direction == DIRECTION_ABSTAIN
     assert first.abstain_reason == "a random walk has no direction"
-    assert len(rig.fake.resolved) == 6
+    assert len(rig.fake.resolved) == 23
 
 
 async def test_crashes_on_the_way_change_no_forecast() -> None:
@@ -84,17 +84,18 @@ async def test_repeated_and_revised_candles_change_no_forecast() -> None:
 
 
 async def test_a_long_hole_voids_open_forecasts_and_warms_up_again() -> None:
-    """Nothing is invented: no outcome, no forecast before 20 new bars."""
+    """Nothing is invented: no outcome, and no forecast before three new bars."""
     rig = Rig()
     await rig.create()
     bars = candles(25)
     later = [candle(100 + at, 5_000_000 + at) for at in range(19)]
     await rig.send([raw(one) for one in [*bars, *later]])
     await rig.drain()
-    assert len(rig.fake.issued) == 6
+    assert len(rig.fake.issued) == 23 + 17
     voided = [one for one in rig.fake.resolved.values() if one[1] is None]
     assert len(voided) == 5
-    assert max(one.ts_event for one in ledger_of(rig.fake).values()) == BEGIN_NS + 25 * MINUTE_NS
+    ends = [(one.ts_event - BEGIN_NS) // MINUTE_NS for one in ledger_of(rig.fake).values()]
+    assert sorted(ends) == [*range(3, 26), *range(103, 120)]
 
 
 async def test_other_venues_and_intervals_are_passed_over() -> None:
@@ -165,7 +166,7 @@ async def test_an_impossible_candle_is_buried_and_the_next_are_used(
     await rig.send([*(raw(one) for one in bars[:24]), raw(bad), raw(bars[24])])
     await rig.drain()
     assert await dead_letters(rig) == 1
-    assert len(rig.fake.issued) == 6
+    assert len(rig.fake.issued) == 23
 
 
 def boosted(*, beats_walk: bool) -> Lineups:
@@ -186,7 +187,7 @@ async def test_champion_is_published_and_the_other_only_kept() -> None:
     published = await digest(rig.bus)
     by_boosted = [name for name in published if name.endswith("boosted-abc")]
     assert len(by_boosted) == 11
-    assert len(published) == MAX_BARS + 10 - 19
+    assert len(published) == MAX_BARS + 10 - 2
     assert len(rig.fake.issued) == len(published) + 11
     assert len([name for name in rig.fake.resolved if name.endswith("boosted-abc")]) == 6
 
@@ -238,7 +239,7 @@ async def test_forecast_is_published_within_the_candles_trace(
     found = await read_all(rig.bus, topics.PREDICTION_FORECASTS_V1.name)
     headers = [header(one.headers, TRACEPARENT) for many in found.values() for one in many]
     traced_headers = [one for one in headers if one is not None]
-    assert len(headers) == 2
+    assert len(headers) == 19
     assert [f"{published.context.span_id:016x}".encode() in one for one in traced_headers] == [True]
 
 

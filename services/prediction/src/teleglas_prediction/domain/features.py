@@ -49,6 +49,10 @@ class View:
     def __init__(self, window: Columns) -> None:
         self._window = window
 
+    @property
+    def bars(self) -> int:
+        return int(self._window.close.shape[-1])
+
     @cached_property
     def sigma(self) -> Floats:
         return volatility(self._window)

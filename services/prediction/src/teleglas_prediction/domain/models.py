@@ -9,13 +9,16 @@ import numpy as np
 
 from teleglas_prediction.domain.bars import Floats
 from teleglas_prediction.domain.features import View
-from teleglas_prediction.domain.horizons import MAX_BARS, MIN_BARS, Horizon
+from teleglas_prediction.domain.horizons import MAX_BARS, MIN_BARS, SETTLED_BARS, Horizon
 from teleglas_prediction.domain.trees import Trees
 
 __all__ = ["BOOSTED", "RANDOM_WALK", "Boosted", "Model", "Outlook", "RandomWalk"]
 
 RANDOM_WALK = "random-walk"
 BOOSTED = "boosted"
+COMMON_DAILY = 0.04
+"""Standard deviation of a day's log return, before a market has shown its own."""
+DAY_NS = 86_400_000_000_000
 MAX_SHIFT = 0.5
 SCALE_BOUNDS = (0.2, 5.0)
 LARGEST = 50.0
@@ -49,7 +52,10 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RandomWalk:
-    """The price stays where it is; the width grows with volatility and the root of time."""
+    """The price stays where it is; the width grows with volatility and the root of time.
+
+    Of fewer than SETTLED_BARS bars the variance is in part a common one of crypto markets.
+    """
 
     name: str = RANDOM_WALK
     version: str = "1"
@@ -57,7 +63,10 @@ class RandomWalk:
     has_direction: bool = False
 
     def look(self, view: View, horizon: Horizon) -> Outlook:
-        scale = view.sigma * np.sqrt(horizon.steps)
+        known = min(1.0, view.bars / SETTLED_BARS)
+        common = COMMON_DAILY**2 * horizon.interval_ns / DAY_NS
+        sigma = np.sqrt(known * view.sigma**2 + (1 - known) * common)
+        scale = sigma * np.sqrt(horizon.steps)
         return Outlook(np.zeros_like(scale), scale)
 
 
