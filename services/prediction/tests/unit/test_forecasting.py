@@ -71,6 +71,20 @@ def test_window_a_long_hole_begins_anew() -> None:
     assert len(window) == 1
 
 
+def test_window_one_wrong_time_far_ahead_is_not_believed() -> None:
+    """Bars of the true time go on; a real jump is believed at its second bar."""
+    window = Window.empty(MINUTE_NS)
+    first, second, *_ = bars(4)
+    far, further = bars(2, begin=10**6)
+    assert window.take(first)
+    assert not window.take(far)
+    assert window.take(second)
+    assert len(window) == 2
+    assert not window.take(far)
+    assert window.take(further)
+    assert (len(window), window.ts_close) == (1, further.ts_open + MINUTE_NS)
+
+
 def test_features_of_a_matrix_are_those_of_single_windows() -> None:
     """Training and live run the same code on the same numbers."""
     found = bars(MAX_BARS + 20)
