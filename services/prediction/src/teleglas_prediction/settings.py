@@ -28,7 +28,7 @@ class ForecastsSection(Section):
         description="folder of trained models, read at the start; none: the random walk alone",
     )
     checkpoint_every_s: Seconds = Field(
-        default=2.0, description="state, ledger and offsets are stored this often"
+        default=5.0, description="state, ledger and offsets are stored this often"
     )
     keep_ledger_days: Annotated[int, Field(ge=0)] = Field(
         default=365,
