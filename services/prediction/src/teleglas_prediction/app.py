@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.postgres import UNREACHABLE, create_pool, migrate, migrations_in
 from teleglas_common.principal import Signer
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
@@ -33,6 +34,7 @@ from teleglas_prediction.adapters.registry import load_registry
 from teleglas_prediction.adapters.requests import Symbols
 from teleglas_prediction.adapters.store import PostgresStore
 from teleglas_prediction.counts import Counts
+from teleglas_prediction.domain.horizons import SECOND_NS
 from teleglas_prediction.lineups import Lineups
 from teleglas_prediction.ports import SCHEMA
 from teleglas_prediction.routes import GROUP, ROUTES
@@ -43,6 +45,8 @@ __all__ = ["SERVICE", "Database", "PredictionApp", "build_app"]
 
 SERVICE = "prediction"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
+CLEAN_EVERY_S = 600.0
+DAY_NS = 86_400 * SECOND_NS
 _log = logging.getLogger(__name__)
 
 
@@ -138,6 +142,29 @@ class Shards:
         return None if ready else "shards are being restored"
 
 
+class Cleaner:
+    """Keeps the ledger as long as the settings say."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._keep_ns = settings.forecasts.keep_ledger_days * DAY_NS
+        self._database = database
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def run(self) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), CLEAN_EVERY_S)
+            if self._keep_ns and not self._stopping.is_set():
+                with contextlib.suppress(*UNREACHABLE):
+                    await Queries(self._database.pool).delete_old(self._keep_ns)
+
+    async def stop(self) -> None:
+        self._stopping.set()
+
+
 class Queried:
     """The gRPC server, made once the database is there."""
 
@@ -206,6 +233,7 @@ class PredictionApp:
             publisher,
             self.grpc,
             self.shards,
+            Cleaner(settings, self.database),
             self.http,
         )
 

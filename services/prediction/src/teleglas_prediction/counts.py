@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
-from teleglas_prediction.domain.horizons import MIN_BARS, SECOND_NS, horizons_on, label_of
+from teleglas_prediction.domain.horizons import SECOND_NS, SETTLED_BARS, horizons_on, label_of
 from teleglas_prediction.domain.models import RANDOM_WALK
 from teleglas_prediction.domain.series import Entry, Outcome, Series
 from teleglas_prediction.domain.skill import Skill
@@ -94,7 +94,7 @@ class Counts:
             for (horizon_ns, model, _), standing in series.standings.items():
                 skills[label_of(horizon_ns), model].append(standing.skill)
             for horizon in horizons_on(series.interval):
-                warm[horizon.name].append(min(1.0, len(series.window) / MIN_BARS))
+                warm[horizon.name].append(min(1.0, len(series.window) / SETTLED_BARS))
         for name, shares in warm.items():
             gauge = self._registry.gauge("teleglas_prediction_warm_up_ratio", name)
             gauge.set(sum(shares) / len(shares))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from teleglas.prediction.v1.prediction_pb2 import Metric, Model
 from teleglas_prediction.counts import pooled
-from teleglas_prediction.domain.horizons import HORIZONS, Horizon
+from teleglas_prediction.domain.horizons import HORIZONS, SETTLED_BARS, Horizon
 from teleglas_prediction.domain.models import Model as DomainModel
 from teleglas_prediction.domain.series import Series
 from teleglas_prediction.lineups import Lineups
@@ -16,7 +16,7 @@ __all__ = ["list_models"]
 
 def list_models(lineups: Lineups, every: Sequence[Series]) -> list[Model]:
     """One message a model and horizon. `walk_forward_` metrics are those of the registry, `live_`
-    ones are means over the instruments of this process, `warm_up` is the share of the needed bars.
+    ones are means over the instruments here, `warm_up` is the share of the bars that it wants.
     """
     return [
         _message(lineups, horizon, model, every)
@@ -51,7 +51,8 @@ def _live(horizon: Horizon, model: DomainModel, every: Sequence[Series]) -> dict
     here = [series for series in every if series.interval == horizon.interval]
     if not here:
         return {}
-    shares = [min(1.0, len(series.window) / model.needs_bars) for series in here]
+    needed = max(SETTLED_BARS, model.needs_bars)
+    shares = [min(1.0, len(series.window) / needed) for series in here]
     values = {"warm_up": sum(shares) / len(shares)}
     key = (horizon.length_ns, model.name, model.version)
     skill = pooled(one.standings[key].skill for one in here if key in one.standings)

@@ -28,7 +28,12 @@ class ForecastsSection(Section):
         description="folder of trained models, read at the start; none: the random walk alone",
     )
     checkpoint_every_s: Seconds = Field(
-        default=2.0, description="state, ledger and offsets are stored this often"
+        default=5.0, description="state, ledger and offsets are stored this often"
+    )
+    keep_ledger_days: Annotated[int, Field(ge=0)] = Field(
+        default=365,
+        description="resolved forecasts older than this, by the event time of the newest, are"
+        " deleted; 0: none",
     )
     default_quote: str = Field(default="USDT", description="what bare `BTC` is quoted in")
 

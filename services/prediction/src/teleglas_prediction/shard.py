@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from opentelemetry import trace
@@ -128,11 +129,11 @@ class PredictionShard:
             message = forecast_message(instrument, entry)
             self._issued.append(Issued(message, entry.is_champion))
             self.tools.counts.issued(entry)
-        if any(entry.is_champion for entry in step.issued):
-            with _tracer.start_as_current_span("publish forecasts", kind=SpanKind.PRODUCER):
-                for entry in step.issued:
-                    if entry.is_champion:
-                        await self._publish(instrument, entry)
+        champions = [entry for entry in step.issued if entry.is_champion]
+        if champions:
+            with _publishing():
+                for entry in champions:
+                    await self._publish(instrument, entry)
 
     async def _publish(self, instrument: str, entry: Entry) -> None:
         message = forecast_message(instrument, entry)
@@ -146,3 +147,10 @@ class PredictionShard:
                 event_id=message.id,
             )
         )
+
+
+def _publishing() -> AbstractContextManager[object]:
+    """A span within the candle's, where that one is recorded; never the root of a trace."""
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
+        return nullcontext()
+    return _tracer.start_as_current_span("publish forecasts", kind=SpanKind.PRODUCER)

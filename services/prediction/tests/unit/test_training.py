@@ -16,7 +16,7 @@ import pytest
 from teleglas_common.telemetry import Metrics
 from teleglas_prediction.adapters.registry import RefusedError, load_model, load_registry
 from teleglas_prediction.counts import Counts
-from teleglas_prediction.domain.features import FEATURES
+from teleglas_prediction.domain.features import FEATURES, View
 from teleglas_prediction.domain.horizons import BY_NS, HORIZONS, MAX_BARS, MINUTE_NS
 from teleglas_prediction.domain.models import RANDOM_WALK, Boosted
 from teleglas_prediction.domain.trees import Trees
@@ -277,10 +277,8 @@ def test_planted_feature_has_skill_that_cannot_be(candles: Path) -> None:
 
 def test_folds_are_purged_and_embargoed_by_a_horizon() -> None:
     """The last training target lies a horizon before the first test; a plain split is refused."""
-    bars = Bars(
-        "x", MINUTE_NS, *(np.arange(1, 1_001) * step for step in (MINUTE_NS, 1, 1, 1, 1, 1))
-    )
-    bars = Bars("x", MINUTE_NS, bars.ts_close, *(np.ones(1_000) for _ in range(5)))
+    ts_close = np.arange(1, 1_001) * MINUTE_NS
+    bars = Bars("x", MINUTE_NS, ts_close, *(np.ones(1_000) for _ in range(5)))
     examples = examples_of([bars], FIVE)
     folds = folds_of(examples.ts_event, FIVE.length_ns, 4)
     check_folds(folds, examples, FIVE.length_ns)
@@ -298,7 +296,7 @@ def test_calibration_in_walk_forward_equals_the_services(candles: Path) -> None:
     """The vectorised walk-forward and the live series say the same intervals, bar by bar."""
     from teleglas_prediction.domain.bars import Bar, Window
     from teleglas_prediction.domain.models import RandomWalk
-    from teleglas_prediction.domain.series import Lineup, Series
+    from teleglas_prediction.domain.series import Lineup, Outcome, Series
 
     bars = read_bars(candles)[0].until(900)
     examples = examples_of([bars], FIVE)
@@ -307,18 +305,22 @@ def test_calibration_in_walk_forward_equals_the_services(candles: Path) -> None:
     late = RandomWalk(needs_bars=MAX_BARS)
     lineups = {one.length_ns: Lineup((late,)) for one in HORIZONS}
     series = Series("1m", Window.empty(MINUTE_NS))
-    resolved = []
-    for row in range(len(bars)):
+    resolved: list[Outcome] = []
+    for row, ts_close in enumerate(bars.ts_close.tolist()):
         bar = Bar(
-            int(bars.ts_close[row]) - MINUTE_NS,
-            *(float(column[row]) for column in (bars.high, bars.low, bars.close, bars.volume)),
+            ts_close - MINUTE_NS,
+            float(bars.high[row]),
+            float(bars.low[row]),
+            float(bars.close[row]),
+            float(bars.volume[row]),
             1.0,
         )
         resolved += series.take(bar, lineups).resolved
     assert len(resolved) == len(examples)
     widths = [2 * one.entry.halves[-1] for one in resolved]
     np.testing.assert_allclose(widths, scored.width, rtol=1e-9)
-    np.testing.assert_allclose([one.loss for one in resolved], scored.loss, rtol=1e-8)
+    losses = [one.loss or 0.0 for one in resolved]
+    np.testing.assert_allclose(losses, scored.loss, rtol=1e-8)
 
 
 def test_boosted_model_looks_without_surprise(trained: Path) -> None:
@@ -327,8 +329,7 @@ def test_boosted_model_looks_without_surprise(trained: Path) -> None:
     assert isinstance(model, Boosted)
     wild = Trees.of([0], [0], [1e6], [-1], [-1], features=1)
     untamed = Boosted("x", wild, wild)
-    window = feature_window()
-    walk = untamed.look(window, FIVE)
+    walk = untamed.look(View(feature_window()), FIVE)
     assert np.isfinite(walk.median)
     assert walk.scale > 0
     assert float(np.abs(walk.median)) <= float(walk.scale)

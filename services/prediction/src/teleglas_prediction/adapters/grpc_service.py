@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -71,10 +71,10 @@ class PredictionService(PredictionsServicer):
             instrument = self._symbols.instrument(request.instrument)
             horizon_ns = horizon_of(request.horizon_ns)
             model = model_of(request.model)
-            forecast = await self._newest(instrument, horizon_ns, model)
-            if forecast is None:
+            found = await self._newest([(instrument, horizon_ns)], model)
+            if not found:
                 raise NotFoundError(self._why_none(instrument, horizon_ns, model))
-            return pb.PredictResponse(forecast=forecast)
+            return pb.PredictResponse(forecast=found[0])
 
     async def PredictBatch(  # noqa: N802
         self, request: pb.PredictBatchRequest, context: Context
@@ -82,12 +82,8 @@ class PredictionService(PredictionsServicer):
         async with self._call(context):
             instruments = self._symbols.instruments(request.instruments)
             horizons = horizons_of(request.horizons_ns)
-            found = [
-                await self._newest(instrument, horizon_ns, "")
-                for instrument in instruments
-                for horizon_ns in horizons
-            ]
-            return pb.PredictBatchResponse(forecasts=[one for one in found if one is not None])
+            asked = [(name, horizon_ns) for name in instruments for horizon_ns in horizons]
+            return pb.PredictBatchResponse(forecasts=await self._newest(asked, ""))
 
     async def ListLedger(  # noqa: N802
         self, request: pb.ListLedgerRequest, context: Context
@@ -119,13 +115,20 @@ class PredictionService(PredictionsServicer):
             models = list_models(self._lineups, self._live.all_series())
             return pb.ListModelsResponse(models=models)
 
-    async def _newest(self, instrument: str, horizon_ns: int, model: str) -> pb.Forecast | None:
-        """From the series where this process has it, else from the ledger."""
-        series = self._live.series(instrument, BY_NS[horizon_ns].interval)
-        entry = None if series is None else series.latest(horizon_ns, model)
-        if entry is not None:
-            return forecast_message(instrument, entry)
-        return await self._queries.newest(instrument, horizon_ns, model)
+    async def _newest(self, asked: Sequence[tuple[str, int]], model: str) -> list[pb.Forecast]:
+        """In the order asked for, what there is: from the series where this process has them, else
+        from the ledger.
+        """
+        found: dict[tuple[str, int], pb.Forecast] = {}
+        for instrument, horizon_ns in asked:
+            series = self._live.series(instrument, BY_NS[horizon_ns].interval)
+            entry = None if series is None else series.latest(horizon_ns, model)
+            if entry is not None:
+                found[instrument, horizon_ns] = forecast_message(instrument, entry)
+        missing = [one for one in asked if one not in found]
+        if missing:
+            found |= await self._queries.newest(missing, model)
+        return [found[one] for one in asked if one in found]
 
     def _why_none(self, instrument: str, horizon_ns: int, model: str) -> str:
         horizon = BY_NS[horizon_ns]

@@ -18,6 +18,8 @@ COLUMNS = 5
 """High, low, close, volume, completeness."""
 MAX_FILLED = 5
 """A hole of so many bars is filled with flat ones of completeness 0; a longer one starts anew."""
+FAR_BARS = 1_440
+"""A bar further ahead than this is not believed alone."""
 
 
 class Bar(NamedTuple):
@@ -54,6 +56,8 @@ class Window:
     """End of the newest bar, 0 before the first."""
     rows: Floats
     """Shape (bars, COLUMNS)."""
+    jumped_to: int = 0
+    """Begin of a bar far ahead that nothing has confirmed yet."""
 
     @classmethod
     def empty(cls, interval_ns: int) -> Window:
@@ -63,10 +67,16 @@ class Window:
         return len(self.rows)
 
     def take(self, bar: Bar) -> bool:
-        """Append a newer bar; False for one that is known already, whatever it says now."""
+        """Append a newer bar; False for one that is known already, whatever it says now, and for
+        one so far ahead that its time may be wrong: the bar behind it must confirm it, else one
+        wrong time would make all others old.
+        """
         if bar.ts_open < self.ts_close:
             return False
         missing = (bar.ts_open - self.ts_close) // self.interval_ns
+        if len(self.rows) and missing > FAR_BARS and not self._follows_jump(bar):
+            self.jumped_to = bar.ts_open
+            return False
         fresh = [bar[1:]]
         if len(self.rows) and missing > MAX_FILLED:
             self.rows = self.rows[:0]
@@ -76,6 +86,10 @@ class Window:
         self.rows = np.concatenate([self.rows, np.array(fresh, dtype=np.float64)])[-MAX_BARS:]
         self.ts_close = bar.ts_open + self.interval_ns
         return True
+
+    def _follows_jump(self, bar: Bar) -> bool:
+        ahead = bar.ts_open - self.jumped_to
+        return 0 < ahead <= (MAX_FILLED + 1) * self.interval_ns
 
     @property
     def close(self) -> float:

@@ -6,11 +6,13 @@ stand along the last axis. A value at time t depends on the window that ends at 
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from teleglas_prediction.domain.bars import Columns, Floats
 
-__all__ = ["FEATURES", "SIGMA_FLOOR", "features", "volatility"]
+__all__ = ["FEATURES", "SIGMA_FLOOR", "View", "features", "volatility"]
 
 HALF_LIVES = (8, 32, 96)
 """In bars: a short, a middle and a long memory, mixed as in Corsi's heterogeneous autoregressive
@@ -39,6 +41,25 @@ FEATURES: tuple[str, ...] = (
     "weekend",
 )
 """Names in the order of the matrix; returns and ranges are in units of the volatility."""
+
+
+class View:
+    """Windows with what models make of them, made once however many look."""
+
+    def __init__(self, window: Columns) -> None:
+        self._window = window
+
+    @property
+    def bars(self) -> int:
+        return int(self._window.close.shape[-1])
+
+    @cached_property
+    def sigma(self) -> Floats:
+        return volatility(self._window)
+
+    @cached_property
+    def rows(self) -> Floats:
+        return features(self._window)
 
 
 def volatility(window: Columns) -> Floats:

@@ -12,6 +12,7 @@ __all__ = [
     "MINUTE_NS",
     "MIN_BARS",
     "SECOND_NS",
+    "SETTLED_BARS",
     "Horizon",
     "horizons_on",
     "label_of",
@@ -20,8 +21,10 @@ __all__ = [
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 
-MIN_BARS = 20
+MIN_BARS = 3
 """Closed bars before the random walk says anything."""
+SETTLED_BARS = 20
+"""Closed bars from which on its scale rests on this market alone, and outcomes move its widths."""
 MAX_BARS = 192
 """Closed bars that a forecast looks at; the boosted model needs all of them."""
 

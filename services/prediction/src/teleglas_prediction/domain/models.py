@@ -7,17 +7,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from teleglas_prediction.domain.bars import Columns, Floats
-from teleglas_prediction.domain.features import features, volatility
-from teleglas_prediction.domain.horizons import MAX_BARS, MIN_BARS, Horizon
+from teleglas_prediction.domain.bars import Floats
+from teleglas_prediction.domain.features import View
+from teleglas_prediction.domain.horizons import MAX_BARS, MIN_BARS, SETTLED_BARS, Horizon
 from teleglas_prediction.domain.trees import Trees
 
 __all__ = ["BOOSTED", "RANDOM_WALK", "Boosted", "Model", "Outlook", "RandomWalk"]
 
 RANDOM_WALK = "random-walk"
 BOOSTED = "boosted"
+COMMON_DAILY = 0.04
+"""Standard deviation of a day's log return, before a market has shown its own."""
+DAY_NS = 86_400_000_000_000
 MAX_SHIFT = 0.5
 SCALE_BOUNDS = (0.2, 5.0)
+LARGEST = 50.0
 
 
 class Outlook(NamedTuple):
@@ -43,20 +47,26 @@ class Model(Protocol):
     def has_direction(self) -> bool:
         """Whether its walk-forward showed a median better than the random walk's."""
 
-    def look(self, window: Columns, horizon: Horizon) -> Outlook: ...
+    def look(self, view: View, horizon: Horizon) -> Outlook: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RandomWalk:
-    """The price stays where it is; the width grows with volatility and the root of time."""
+    """The price stays where it is; the width grows with volatility and the root of time.
+
+    Of fewer than SETTLED_BARS bars the variance is in part a common one of crypto markets.
+    """
 
     name: str = RANDOM_WALK
     version: str = "1"
     needs_bars: int = MIN_BARS
     has_direction: bool = False
 
-    def look(self, window: Columns, horizon: Horizon) -> Outlook:
-        scale = volatility(window) * np.sqrt(horizon.steps)
+    def look(self, view: View, horizon: Horizon) -> Outlook:
+        known = min(1.0, view.bars / SETTLED_BARS)
+        common = COMMON_DAILY**2 * horizon.interval_ns / DAY_NS
+        sigma = np.sqrt(known * view.sigma**2 + (1 - known) * common)
+        scale = sigma * np.sqrt(horizon.steps)
         return Outlook(np.zeros_like(scale), scale)
 
 
@@ -73,11 +83,11 @@ class Boosted:
     name: str = BOOSTED
     needs_bars: int = field(default=MAX_BARS)
 
-    def look(self, window: Columns, horizon: Horizon) -> Outlook:
-        walk = RandomWalk().look(window, horizon).scale
-        rows = features(window)
-        moved = np.clip(self.shift.predict(rows), -MAX_SHIFT, MAX_SHIFT)
-        wide = np.clip(np.exp(self.spread.predict(rows)) / MEAN_ABSOLUTE, *SCALE_BOUNDS)
+    def look(self, view: View, horizon: Horizon) -> Outlook:
+        walk = RandomWalk().look(view, horizon).scale
+        moved = np.clip(self.shift.predict(view.rows), -MAX_SHIFT, MAX_SHIFT)
+        spread = np.minimum(self.spread.predict(view.rows), LARGEST)
+        wide = np.clip(np.exp(spread) / MEAN_ABSOLUTE, *SCALE_BOUNDS)
         return Outlook(moved.reshape(walk.shape) * walk, wide.reshape(walk.shape) * walk)
 
 

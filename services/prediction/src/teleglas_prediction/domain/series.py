@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from teleglas_prediction.domain.bars import Bar, Window
 from teleglas_prediction.domain.conformal import Conformal
-from teleglas_prediction.domain.horizons import BY_NS, MIN_BARS, Horizon, horizons_on
+from teleglas_prediction.domain.features import View
+from teleglas_prediction.domain.horizons import BY_NS, MIN_BARS, SETTLED_BARS, Horizon, horizons_on
 from teleglas_prediction.domain.models import RANDOM_WALK, Model
 from teleglas_prediction.domain.scoring import pinball, quantiles_of, rounded
 from teleglas_prediction.domain.skill import Direction, Skill, Verdict, direction_of
@@ -43,6 +44,8 @@ class Entry:
     direction: Direction
     completeness: float
     is_champion: bool
+    bars: int
+    """Closed bars that it was made of."""
 
     @property
     def key(self) -> Key:
@@ -101,10 +104,11 @@ class Series:
         if not self.window.take(bar):
             return Step()
         resolved = self._resolve()
+        view = View(self.window.columns())
         issued = [
             entry
             for horizon in horizons_on(self.interval)
-            for entry in self._issue(horizon, lineups[horizon.length_ns])
+            for entry in self._issue(horizon, lineups[horizon.length_ns], view)
         ]
         self.open += issued
         return Step(resolved, issued)
@@ -123,15 +127,14 @@ class Series:
         """Bars that are there, and that the first forecast needs."""
         return len(self.window), MIN_BARS
 
-    def _issue(self, horizon: Horizon, lineup: Lineup) -> list[Entry]:
+    def _issue(self, horizon: Horizon, lineup: Lineup, view: View) -> list[Entry]:
         ready = [model for model in lineup.models if len(self.window) >= model.needs_bars]
         if not ready:
             return []
         champion = self._champion(horizon, lineup)
-        columns = self.window.columns()
         entries = []
         for model in ready:
-            outlook = model.look(columns, horizon)
+            outlook = model.look(view, horizon)
             median, scale = float(outlook.median), float(outlook.scale)
             standing = self.standings.get((horizon.length_ns, model.name, model.version))
             conformal, skill = standing or Standing()
@@ -149,6 +152,7 @@ class Series:
                     direction_of(verdict, skill, median, scale),
                     rounded(self.window.completeness),
                     model.name == champion,
+                    view.bars,
                 )
             )
         return entries
@@ -194,10 +198,9 @@ class Series:
         covered = tuple(error <= half for half in entry.halves)
         conformal, skill = self.standings.get(entry.key, Standing())
         values = (float(covered[-1]), 2 * entry.halves[-1], loss, walk_loss, error, walk_error)
-        self.standings[entry.key] = Standing(
-            conformal.after(error / entry.scale, BY_NS[entry.horizon_ns].steps),
-            skill.after(values),
-        )
+        if entry.bars >= SETTLED_BARS:
+            conformal = conformal.after(error / entry.scale, BY_NS[entry.horizon_ns].steps)
+        self.standings[entry.key] = Standing(conformal, skill.after(values))
         return Outcome(
             entry, now, rounded(self.window.close), covered, rounded(loss), rounded(walk_loss)
         )

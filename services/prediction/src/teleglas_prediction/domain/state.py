@@ -24,6 +24,7 @@ class PackedSeries(msgspec.Struct, array_like=True, frozen=True):
     version: int
     interval: str
     ts_close: int
+    jumped_to: int
     rows: bytes
     open: list[Entry]
     standings: list[tuple[Key, tuple[float, ...], int, Skill]]
@@ -40,6 +41,7 @@ def dump_series(series: Series) -> bytes:
             STATE_VERSION,
             series.interval,
             series.window.ts_close,
+            series.window.jumped_to,
             np.ascontiguousarray(series.window.rows, dtype="<f8").tobytes(),
             series.open,
             [
@@ -61,7 +63,7 @@ def load_series(state: bytes) -> Series:
     rows = np.frombuffer(packed.rows, dtype="<f8").reshape(-1, COLUMNS).astype(np.float64)
     return Series(
         packed.interval,
-        Window(INTERVALS_NS[packed.interval], packed.ts_close, rows),
+        Window(INTERVALS_NS[packed.interval], packed.ts_close, rows, packed.jumped_to),
         list(packed.open),
         {
             key: Standing(Conformal(widths, resolved), skill)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,7 +18,13 @@ __all__ = ["Build", "Examples", "Table", "examples_of", "feature_table", "joined
 
 CHUNK = 4_096
 
-Build = Callable[[Bars], "Table"]
+
+class Build(Protocol):
+    """Makes a table of bars, a row for each that ends a full window."""
+
+    __name__: str
+
+    def __call__(self, bars: Bars) -> Table: ...
 
 
 @dataclass(frozen=True, slots=True)
