@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teleglas_signal_scorer.domain.bars import Series
-from teleglas_signal_scorer.domain.indicators import BARS, INDICATORS
+from teleglas_signal_scorer.domain.indicators import BARS, INDICATORS, Prices
 from teleglas_signal_scorer.domain.intervals import MINUTE_NS, Interval
 from teleglas_signal_scorer.domain.layer import Fact, Layer, Reading, View
 
@@ -60,10 +60,11 @@ def _compute(interval: Interval, series: Series) -> Part:
     count = len(series.bars)
     values: list[float] = []
     facts: list[Fact] = []
+    prices = Prices.of(series.last(BARS))
     for name, bars, indicator in INDICATORS:
         if count < bars:
             continue
-        values.append(indicator(series.last(bars)))
+        values.append(indicator(prices.last(bars)))
         facts.append(Fact(f"{name}.{interval.name}", values[-1], series.bars[-1].ts_close))
     mean = sum(values) / len(values) if values else 0.0
     return mean, len(values), tuple(facts)
