@@ -154,8 +154,11 @@ async def test_weights_change_at_runtime_behind_everything_that_was_scored(desk:
     await desk.pool.execute(
         f"TRUNCATE {SCHEMA}.shard_checkpoints, {SCHEMA}.shard_states, {SCHEMA}.scores"
     )
-    await desk.rig.drain()
-    assert await desk.rig.digest() == live
+    again = Rig(store=PostgresStore(desk.pool), pool=desk.pool)
+    await again.create()
+    await again.send(candles + alerts)
+    await again.drain()
+    assert await again.digest() == live
 
 
 async def test_backtest_weighs_stored_readings_anew(desk: Desk) -> None:

@@ -73,7 +73,7 @@ def _compute(interval: Interval, series: Series) -> Part:
 def _state(view: View) -> tuple[float, bool]:
     """How complete the base bars are, and whether the newest of them had trades."""
     bars = view.base.last(BARS)
-    complete = min((bar.completeness for bar in bars), default=0.0)
+    complete = min([bar.completeness for bar in bars], default=0.0)
     return complete, any(bar.trades for bar in bars[-STALE_BARS:])
 
 
