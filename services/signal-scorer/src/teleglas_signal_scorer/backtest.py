@@ -48,12 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             found = asyncio.run(_of_topics(arguments, weights))
     except (CandleFileError, ValueError, OSError) as error:
-        print(f"backtest: {error}", file=sys.stderr)
+        sys.stderr.write(f"backtest: {error}\n")
         return 2
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        print("\n".join(_lines(found)))
+    text = json.dumps(found) if arguments.json else "\n".join(_lines(found))
+    sys.stdout.write(f"{text}\n")
     return 0 if found.get("look_ahead", {}).get("caught", 0) == 0 else 1
 
 
@@ -191,15 +189,19 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _report(instrument: str, made: Report) -> list[str]:
+    head = f"{instrument}: {made.bars} scores, {made.trades} trades"
+    ruled = (made.total_return, made.sharpe, made.max_drawdown)
+    held = (made.buy_and_hold, made.hold_sharpe, made.hold_drawdown)
     return [
-        f"{instrument}: {made.bars} scores, {made.trades} trades"
-        f" at {made.cost_basis_points:g} bp each",
-        f"  {'':<14}{'return':>10}{'Sharpe':>10}{'Sortino':>10}{'drawdown':>10}",
-        f"  {'score':<14}{made.total_return:>10.2%}{made.sharpe:>10.3f}{made.sortino:>10.3f}"
-        f"{made.max_drawdown:>10.2%}",
-        f"  {'buy and hold':<14}{made.buy_and_hold:>10.2%}{made.hold_sharpe:>10.3f}"
-        f"{'':>10}{made.hold_drawdown:>10.2%}",
+        f"{head} at {made.cost_basis_points:g} bp each, Sortino {made.sortino:.3f}",
+        f"  {'':<14}{'return':>10}{'Sharpe':>10}{'drawdown':>10}",
+        _row("score", ruled),
+        _row("buy and hold", held),
     ]
+
+
+def _row(name: str, values: tuple[float, float, float]) -> str:
+    return f"  {name:<14}{values[0]:>10.2%}{values[1]:>10.3f}{values[2]:>10.2%}"
 
 
 if __name__ == "__main__":

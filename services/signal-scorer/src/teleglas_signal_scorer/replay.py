@@ -137,8 +137,8 @@ async def _replay_number(
         if await inlets[1].head() is None:
             clock.elapsed_s = SILENT_S
         handled = 0
-        while (inlet := await _furthest_behind(inlets)) is not None:
-            await _handle(shard, inlet.pop(), found)
+        while (behind := await _furthest_behind(inlets)) is not None:
+            await _handle(shard, behind.pop(), found)
             handled += 1
             if handled % SAVE_EVERY == 0:
                 await shard.checkpoint({})
@@ -224,14 +224,19 @@ class _Store:
     found: Replay
     weights: Sequence[Weights]
 
-    async def restore(self, shard: int) -> Restored:
+    async def restore(self, shard: int) -> Restored:  # noqa: ARG002  # nothing was stored
         return Restored(1, weights=self.weights)
 
     async def save(self, checkpoint: Checkpoint) -> None:
         for row in checkpoint.scores:
             self.found.keep(row)
 
-    async def license(self, shard: int, generation: int, until: int) -> Sequence[Weights]:
+    async def license(
+        self,
+        shard: int,  # noqa: ARG002  # all weights are known beforehand
+        generation: int,  # noqa: ARG002
+        until: int,  # noqa: ARG002
+    ) -> Sequence[Weights]:
         return self.weights
 
 
@@ -247,13 +252,15 @@ class _Clock:
     def monotonic_s(self) -> float:
         return self.elapsed_s
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        del seconds
 
 
 class _Nowhere:
     """Scores go to the store only."""
 
-    async def send(self, record: Outgoing) -> None: ...
+    async def send(self, record: Outgoing) -> None:
+        del record
 
     async def flush(self) -> None: ...
 

@@ -50,12 +50,12 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _parquet(path: Path) -> Iterable[dict[str, Any]]:
     try:
-        import polars
+        import polars as pl
     except ImportError:
         raise CandleFileError("expected the package polars, which reads parquet files") from None
     try:
-        frame = polars.read_parquet(path)
-    except polars.exceptions.PolarsError as error:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
         raise CandleFileError(f"expected candles in {path}, {error}") from error
     names = [name for name in (*COLUMNS, TAKER) if name in frame.columns]
     return frame.select(names).iter_rows(named=True)

@@ -58,7 +58,7 @@ class Queries:
         """How many scores there are in a range, counted up to `most`."""
         found: int = await self._pool.fetchval(
             f"SELECT count(*) FROM (SELECT FROM {SCHEMA}.scores WHERE instrument = $1"  # noqa: S608
-            " AND ts_event >= $2 AND ts_event < $3 LIMIT $4) AS some",
+            " AND ts_event >= $2 AND ts_event < $3 LIMIT $4) AS counted",
             instrument,
             begin,
             end,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from teleglas_signal_scorer.domain.bars import Bar
 
-__all__ = ["BARS", "INDICATORS", "macd", "rsi", "trend"]
+__all__ = ["BARS", "INDICATORS", "Prices", "macd", "rsi", "trend"]
 
 FRAMES = ("polars", "pandas")
 
@@ -43,27 +43,44 @@ MACD_SCALE = 4.0
 TREND_SCALE = 0.5
 
 
-def rsi(bars: Sequence[Bar]) -> float:
+class Prices(NamedTuple):
+    """Of closed bars, oldest first, as arrays of doubles."""
+
+    closes: Any
+    highs: Any
+    lows: Any
+
+    @classmethod
+    def of(cls, bars: Sequence[Bar]) -> Prices:
+        return cls(
+            np.array([bar.close for bar in bars]),
+            np.array([bar.high for bar in bars]),
+            np.array([bar.low for bar in bars]),
+        )
+
+    def last(self, count: int) -> Prices:
+        """The newest `count`."""
+        return Prices(self.closes[-count:], self.highs[-count:], self.lows[-count:])
+
+
+def rsi(prices: Prices) -> float:
     """Wilder's relative strength, from -1 (0) to 1 (100)."""
-    closes = np.array([bar.close for bar in bars])
-    return _known(_ta.RSI(closes, RSI_PERIOD)[-1] / 50.0 - 1.0)
+    return _known(_ta.RSI(prices.closes, RSI_PERIOD)[-1] / 50.0 - 1.0)
 
 
-def macd(bars: Sequence[Bar]) -> float:
+def macd(prices: Prices) -> float:
     """The MACD histogram in average true ranges, squashed into (-1, 1)."""
-    closes = np.array([bar.close for bar in bars])
-    histogram = _ta.MACD(closes, MACD_FAST, MACD_SLOW, MACD_SIGNAL)[2][-1]
-    return _in_ranges(histogram, bars, closes, MACD_SCALE)
+    histogram = _ta.MACD(prices.closes, MACD_FAST, MACD_SLOW, MACD_SIGNAL)[2][-1]
+    return _in_ranges(histogram, prices, MACD_SCALE)
 
 
-def trend(bars: Sequence[Bar]) -> float:
+def trend(prices: Prices) -> float:
     """The distance of two exponential means in average true ranges, squashed into (-1, 1)."""
-    closes = np.array([bar.close for bar in bars])
-    spread = _ta.EMA(closes, TREND_FAST)[-1] - _ta.EMA(closes, TREND_SLOW)[-1]
-    return _in_ranges(spread, bars, closes, TREND_SCALE)
+    fast, slow = _ta.EMA(prices.closes, TREND_FAST)[-1], _ta.EMA(prices.closes, TREND_SLOW)[-1]
+    return _in_ranges(fast - slow, prices, TREND_SCALE)
 
 
-INDICATORS: tuple[tuple[str, int, Callable[[Sequence[Bar]], float]], ...] = (
+INDICATORS: tuple[tuple[str, int, Callable[[Prices], float]], ...] = (
     ("rsi", RSI_BARS, rsi),
     ("macd", MACD_BARS, macd),
     ("trend", TREND_BARS, trend),
@@ -71,10 +88,8 @@ INDICATORS: tuple[tuple[str, int, Callable[[Sequence[Bar]], float]], ...] = (
 """Name, how many bars it is computed on, function."""
 
 
-def _in_ranges(distance: float, bars: Sequence[Bar], closes: Any, scale: float) -> float:
-    highs = np.array([bar.high for bar in bars])
-    lows = np.array([bar.low for bar in bars])
-    atr = float(_ta.ATR(highs, lows, closes, ATR_PERIOD)[-1])
+def _in_ranges(distance: float, prices: Prices, scale: float) -> float:
+    atr = float(_ta.ATR(prices.highs, prices.lows, prices.closes, ATR_PERIOD)[-1])
     if not atr > 0:
         return 0.0
     value = _known(distance / atr * scale)

@@ -10,7 +10,7 @@ from teleglas_signal_scorer.domain.bars import Bar
 from teleglas_signal_scorer.domain.intervals import MINUTE_NS
 from teleglas_signal_scorer.domain.layer import Fact, Layer, Reading, View, nothing, squash
 
-__all__ = ["BARS", "LAYER", "read"]
+__all__ = ["BARS", "LAYER", "of_bars", "read"]
 
 BARS = 30
 LEAST_BARS = 5
@@ -21,18 +21,28 @@ STALE_BARS = 5
 
 
 def read(view: View) -> Reading:
+    """What the base bars say, read once for as long as they are the same."""
+    version = view.base.version
+    known = view.memo.get("cvd")
+    if known is not None and known[0] == version:
+        return known[1]  # type: ignore[return-value]
+    reading = of_bars(view.base.last(BARS))
+    view.memo["cvd"] = (version, reading)
+    return reading
+
+
+def of_bars(bars: Sequence[Bar]) -> Reading:
     """The takers' net share of the volume of the last `BARS` closed base bars; where the price
     went the other way, the gap to it pulls further towards the flow.
     """
-    bars = view.base.last(BARS)
     if len(bars) < LEAST_BARS:
         return nothing("cvd", f"warming up: {len(bars)} of {BARS} bars")
-    if any(bar.bought < 0 for bar in bars):
+    if min([bar.bought for bar in bars]) < 0:
         return nothing("cvd.taker_volume", "the candles do not say what takers bought")
-    volume = fsum(bar.volume for bar in bars)
+    volume = fsum([bar.volume for bar in bars])
     if volume <= 0:
         return nothing("cvd.volume", f"no volume in the last {len(bars)} bars")
-    delta = fsum(2.0 * bar.bought - bar.volume for bar in bars)
+    delta = fsum([2.0 * bar.bought - bar.volume for bar in bars])
     flow, moved = delta / volume, efficiency(bars)
     gap = flow - moved if flow * moved < 0 else 0.0
     ts = bars[-1].ts_close
@@ -48,8 +58,9 @@ def read(view: View) -> Reading:
 
 def efficiency(bars: Sequence[Bar]) -> float:
     """How straight the price went: net change over the path's length, from -1 to 1."""
-    path = fsum(abs(b.close - a.close) for a, b in pairwise(bars))
-    return (bars[-1].close - bars[0].close) / path if path > 0 else 0.0
+    closes = [bar.close for bar in bars]
+    path = fsum([abs(later - close) for close, later in pairwise(closes)])
+    return (closes[-1] - closes[0]) / path if path > 0 else 0.0
 
 
 def _weakened(value: float, bars: Sequence[Bar], facts: tuple[Fact, ...]) -> Reading:
@@ -59,7 +70,7 @@ def _weakened(value: float, bars: Sequence[Bar], facts: tuple[Fact, ...]) -> Rea
     if confidence < 1.0:
         missing.append("cvd.warm_up")
         reasons.append(f"warming up: {len(bars)} of {BARS} bars")
-    complete = min(bar.completeness for bar in bars)
+    complete = min([bar.completeness for bar in bars])
     if complete < 1.0:
         confidence *= complete
         missing.append("cvd.completeness")

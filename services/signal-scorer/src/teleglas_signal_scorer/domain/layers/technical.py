@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teleglas_signal_scorer.domain.bars import Series
-from teleglas_signal_scorer.domain.indicators import BARS, INDICATORS
+from teleglas_signal_scorer.domain.indicators import BARS, INDICATORS, Prices
 from teleglas_signal_scorer.domain.intervals import MINUTE_NS, Interval
 from teleglas_signal_scorer.domain.layer import Fact, Layer, Reading, View
 
@@ -60,10 +60,11 @@ def _compute(interval: Interval, series: Series) -> Part:
     count = len(series.bars)
     values: list[float] = []
     facts: list[Fact] = []
+    prices = Prices.of(series.last(BARS))
     for name, bars, indicator in INDICATORS:
         if count < bars:
             continue
-        values.append(indicator(series.last(bars)))
+        values.append(indicator(prices.last(bars)))
         facts.append(Fact(f"{name}.{interval.name}", values[-1], series.bars[-1].ts_close))
     mean = sum(values) / len(values) if values else 0.0
     return mean, len(values), tuple(facts)
@@ -72,7 +73,7 @@ def _compute(interval: Interval, series: Series) -> Part:
 def _state(view: View) -> tuple[float, bool]:
     """How complete the base bars are, and whether the newest of them had trades."""
     bars = view.base.last(BARS)
-    complete = min((bar.completeness for bar in bars), default=0.0)
+    complete = min([bar.completeness for bar in bars], default=0.0)
     return complete, any(bar.trades for bar in bars[-STALE_BARS:])
 
 
