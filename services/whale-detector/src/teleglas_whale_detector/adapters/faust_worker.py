@@ -23,13 +23,14 @@ from teleglas_common.bus.dead_letter import dead_letter
 from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
-from teleglas_whale_detector.engine import handle, is_covered
+from teleglas_whale_detector.engine import handle
 from teleglas_whale_detector.routes import GROUP, READS
 from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard, keys_of
 
 __all__ = ["FaustSettings", "FaustWorker"]
 
 AHEAD_WAIT_S = 0.05
+SEEK_AGAIN_S = 0.5
 _log = logging.getLogger(__name__)
 _TOPICS = {topic.name: topic for topic in READS}
 
@@ -46,8 +47,21 @@ class FaustSettings:
     credentials: Any = None
 
 
+class NoReadOffsets(dict[TP, int | None]):
+    """Faust drops what lies below the offset that it read last, even after a seek behind it, when
+    records of before the seek were still under way. Which record is next is known here.
+    """
+
+    def __getitem__(self, key: TP) -> None:
+        return None
+
+
 class SeekingConsumer(FaustConsumer):
     """Faust's consumer, which goes on where the table stands."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = NoReadOffsets()
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
@@ -62,7 +76,9 @@ class Owned:
 
     shard: WhaleShard
     events: list[Any] = field(default_factory=list)
-    sought_back: dict[str, int] = field(default_factory=dict)
+    upcoming: dict[str, int] = field(default_factory=dict)
+    """The offset that comes next in each topic."""
+    sought_at_s: dict[str, float] = field(default_factory=dict)
 
 
 class FaustWorker:
@@ -148,9 +164,9 @@ class FaustWorker:
         for number in numbers:
             shard = WhaleShard(number, self._tools)
             own = {key: values[key] for key in keys_of(number, list(values))}
-            for topic, offset in shard.restore(own).items():
-                positions[TP(topic, number)] = offset
-            self._owned[number] = Owned(shard)
+            upcoming = dict(shard.restore(own))
+            positions |= {TP(topic, number): offset for topic, offset in upcoming.items()}
+            self._owned[number] = Owned(shard, upcoming=upcoming)
         self._metrics.shards(len(self._owned))
         self._joined = True
         return positions
@@ -196,20 +212,26 @@ class FaustWorker:
             await asyncio.sleep(0)
 
     async def _follows(self, owned: Owned, record: Record) -> bool:
-        """Whether a record is next. One that was under way when its partition was sought elsewhere
-        is not: then the partition is sought again, once; a hole that stays was left by retention.
+        """Whether a record is the next one. One that was under way when its partition was sought
+        elsewhere is not: then the partition is sought again. What retention took is skipped.
         """
-        if is_covered(owned.shard, record):
+        topic, expected = record.topic, owned.upcoming.get(record.topic)
+        if expected is None or record.offset == expected:
+            owned.upcoming[topic] = record.offset + 1
             return True
-        expected = owned.shard.offsets.get(record.topic)
-        rewinding = record.topic == BOOKS and owned.shard.rewound_from
-        if expected is None or rewinding or record.offset <= expected:
-            return True
-        if owned.sought_back.get(record.topic) == expected:
-            self._metrics.lost(record.topic, record.partition, record.offset - expected)
-            return True
-        owned.sought_back[record.topic] = expected
-        await self._app.consumer.seek(TP(record.topic, record.partition), expected)
+        if record.offset < expected:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if now_s - owned.sought_at_s.get(topic, -SEEK_AGAIN_S) < SEEK_AGAIN_S:
+            return False
+        owned.sought_at_s[topic] = now_s
+        partition = TP(topic, record.partition)
+        begins = await self._app.consumer.earliest_offsets(partition)
+        begin = begins.get(partition) or 0
+        if begin > expected:
+            self._metrics.lost(topic, record.partition, begin - expected)
+            owned.upcoming[topic] = begin
+        await self._app.consumer.seek(partition, owned.upcoming[topic])
         return False
 
     async def _wait_for_trades(self, owned: Owned) -> None:

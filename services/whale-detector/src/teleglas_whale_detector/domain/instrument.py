@@ -34,7 +34,7 @@ from teleglas_whale_detector.domain.slices import (
 
 __all__ = ["Instrument", "Strange", "Working"]
 
-IDS_OF_A_PIECE = 8
+IDS_OF_A_PIECE = 20
 """Of each piece of a sliced parent so many fills are named."""
 
 MINUTE_NS = 60_000_000_000

@@ -27,7 +27,7 @@ class SliceRules:
 
     alarm: float = 12.0
     drop: float = 5.0
-    ratios: tuple[float, ...] = (2.0, 6.0)
+    ratios: tuple[float, ...] = (5.0,)
     least_rate_per_s: float = 0.1
     usual_margin: float = 1.3
     memory_s: float = 1_800.0
