@@ -61,7 +61,9 @@ def _one(venue_id: str, name: str, market: Market, frames: Iterable[tuple[int, b
     instrument.advance(instrument.clock + 120 * 10**9)
     last = {alert.id: alert for alert in instrument.out}
     exact = sum(_adds_up(alert, trades) for alert in last.values())
-    print(f"{name}: {len(trades):,} trades, {len(last)} alerts, all fills of {exact} named and added up")
+    print(
+        f"{name}: {len(trades):,} trades, {len(last)} alerts, all fills of {exact} named and added up"
+    )
     largest = sorted(last.values(), key=lambda alert: -alert.parent.notional)
     for alert in largest[:SHOWN]:
         parent = alert.parent

@@ -55,9 +55,7 @@ class Score:
             right.update(alert.id for alert in near if _matches(truth, alert))
         self.alerts += len(fills)
         self.right += len(right)
-        self.wrong.update(
-            alert.kind.name.lower() for _, alert in fills if alert.id not in right
-        )
+        self.wrong.update(alert.kind.name.lower() for _, alert in fills if alert.id not in right)
         self._add_cascades(outcome)
 
     def _add_cascades(self, outcome: Outcome) -> None:

@@ -66,7 +66,7 @@ class Fill:
 
 def made_up_fills(seed: int = 1, orders: int = 2_000) -> list[Fill]:
     """Ordinary orders about every 100 ms, a sweep every 300 and a sliced parent every 700."""
-    rng = random.Random(seed)  # noqa: S311  made-up numbers
+    rng = random.Random(seed)
     fills: list[Fill] = []
     ts, sequence, price = 0, 1_000, 6_000_000
 
@@ -130,7 +130,7 @@ def mark(ts_ms: int, instruments: Sequence[str], source: str = "binance/0/trades
 
 def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Message]:
     """A book each 100 ms, a snapshot each 5 s, a mark each second, and a last one."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     bid, sequence = 5_999_990, 10
     for number, ts_ms in enumerate(range(-1_000, until_ms + 40_000, 100)):
         move = rng.randint(-2, 2)
@@ -191,14 +191,19 @@ class Log:
             held = self.records.setdefault(topic.name, [])
             held.append(
                 Record(
-                    topic.name, record.partition, len(held), record.key, record.value,
-                    record.headers, 0,
+                    topic.name,
+                    record.partition,
+                    len(held),
+                    record.key,
+                    record.value,
+                    record.headers,
+                    0,
                 )  # fmt: skip
             )
 
     def interleaved(self, seed: int) -> Iterator[Record]:
         """All records, each topic in its order; which topic comes next is up to the seed."""
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)
         left = {name: list(reversed(held)) for name, held in sorted(self.records.items())}
         while left:
             name = rng.choice(sorted(left))
@@ -295,5 +300,3 @@ def last_revisions(alerts: Iterable[WhaleAlert]) -> dict[str, bytes]:
     return {
         alert.id: without_volatile(alert).SerializeToString(deterministic=True) for alert in alerts
     }
-
-

@@ -161,4 +161,3 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
         process.kill()
         process.wait()
         await publisher.stop()
-

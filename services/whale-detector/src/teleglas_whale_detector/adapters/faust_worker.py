@@ -31,6 +31,8 @@ __all__ = ["FaustSettings", "FaustWorker"]
 
 AHEAD_WAIT_S = 0.05
 SEEK_AGAIN_S = 0.5
+SESSION_TIMEOUT_S = 10.0
+"""A member that was killed holds its partitions for so long; Faust's own default is a minute."""
 _log = logging.getLogger(__name__)
 _TOPICS = {topic.name: topic for topic in READS}
 
@@ -65,9 +67,10 @@ class SeekingConsumer(FaustConsumer):
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        worker: FaustWorker = self.app.whale_worker
-        for partition, offset in worker.restore(self.assignment()).items():
-            await self.seek(partition, offset)
+        worker: FaustWorker = self.app.whale_worker  # type: ignore[attr-defined]
+        positions = worker.restore(self.assignment())
+        await self.seek_wait(positions)
+        self._committed_offset.update(positions)
 
 
 @dataclass(slots=True)
@@ -138,7 +141,7 @@ class FaustWorker:
         try:
             while not self._stopping.is_set():
                 await self._wait(self._settings.flush_interval_s)
-                await self._flush()
+                await self.flush()
                 self._count()
         finally:
             self._over.set()
@@ -231,7 +234,7 @@ class FaustWorker:
         if begin > expected:
             self._metrics.lost(topic, record.partition, begin - expected)
             owned.upcoming[topic] = begin
-        await self._app.consumer.seek(partition, owned.upcoming[topic])
+        await self._app.consumer.seek_wait({partition: owned.upcoming[topic]})
         return False
 
     async def _wait_for_trades(self, owned: Owned) -> None:
@@ -254,7 +257,7 @@ class FaustWorker:
             )
         self._metrics.poison(topic.name, poison.cause)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """The order is the guarantee: what a state covers is acknowledged before the state is
         written, and the state before its inputs are committed.
         """
@@ -300,7 +303,9 @@ class FaustWorker:
     async def _wait(self, timeout_s: float) -> None:
         """Until a write is due; raises what broke an agent or Faust itself."""
         due = asyncio.create_task(self._due.wait())
-        waited = {due} if self._broken is None else {due, self._broken}
+        waited: set[asyncio.Future[Any]] = {due}
+        if self._broken is not None:
+            waited.add(self._broken)
         await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         due.cancel()
         self._due.clear()
@@ -337,6 +342,9 @@ class FaustWorker:
             value_serializer="raw",
             consumer_auto_offset_reset="earliest",
             broker_commit_interval=1.0,
+            broker_session_timeout=SESSION_TIMEOUT_S,
+            broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
+            broker_rebalance_timeout=3 * SESSION_TIMEOUT_S,
             stream_wait_empty=False,
             table_standby_replicas=0,
             datadir=self._folder.name,
