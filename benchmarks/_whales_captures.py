@@ -62,7 +62,8 @@ def _one(venue_id: str, name: str, market: Market, frames: Iterable[tuple[int, b
     last = {alert.id: alert for alert in instrument.out}
     exact = sum(_adds_up(alert, trades) for alert in last.values())
     print(
-        f"{name}: {len(trades):,} trades, {len(last)} alerts, all fills of {exact} named and added up"
+        f"{name}: {len(trades):,} trades, {len(last)} alerts, all fills of {exact} named and"
+        " added up"
     )
     largest = sorted(last.values(), key=lambda alert: -alert.parent.notional)
     for alert in largest[:SHOWN]:

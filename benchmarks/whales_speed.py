@@ -103,8 +103,10 @@ async def measure(per_record: int, trades: int) -> tuple[float, float]:
             await kafka.stop()
     rate = records * per_record / ours_s
     print(
-        f"{per_record:>2} a record: ours {rate:>9,.0f} trades/s, {records / ours_s:>6,.0f} records/s,"
-        f" changelog {ours_bytes / ours_s / 1e3:,.0f} kB/s; bare {records / bare_s:>6,.0f} records/s,"
+        f"{per_record:>2} a record: ours {rate:>9,.0f} trades/s,"
+        f" {records / ours_s:>6,.0f} records/s,"
+        f" changelog {ours_bytes / ours_s / 1e3:,.0f} kB/s;"
+        f" bare {records / bare_s:>6,.0f} records/s,"
         f" changelog {bare_bytes / bare_s / 1e3:,.0f} kB/s; ratio {bare_s / ours_s:.2f}"
     )
     return rate, bare_s / ours_s

@@ -4,9 +4,9 @@ closer together than the instrument's usual ones do.
 Each band of sizes keeps a score a side (Page's test for a change of a Poisson rate): a piece adds
 the logarithm of how much likelier it is under a higher rate, each second takes away what a silent
 second speaks against it. The score is at zero where nothing goes on; a parent begins where the
-score last left zero and ends at its highest point. So the gap rule is learned: rare sizes may lie seconds
-apart, common ones must crowd. A band is 5.2 wide and begins every factor 1.73, so that pieces whose
-sizes differ by a factor of three have one band in common.
+score last left zero and ends at its highest point. So the gap rule is learned: rare sizes may lie
+seconds apart, common ones must crowd. A band is 5.2 wide and begins every factor 1.73, so that
+pieces whose sizes differ by a factor of three have one band in common.
 """
 
 from __future__ import annotations
