@@ -124,9 +124,12 @@ def batches(
 def mark(ts_ms: int, instruments: Sequence[str], source: str = "") -> Progress:
     return Progress(
         venue=VENUE,
-        source=source or f"binance/0/{instruments[0]}", writer_epoch=1, ts_event=BASE_TS + ts_ms * MS,
-        instruments=instruments, lease_ns=30 * 10**9,
-    )  # fmt: skip
+        source=source or f"binance/0/{instruments[0]}",
+        writer_epoch=1,
+        ts_event=BASE_TS + ts_ms * MS,
+        instruments=instruments,
+        lease_ns=30 * 10**9,
+    )
 
 
 def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Message]:

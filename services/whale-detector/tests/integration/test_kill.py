@@ -6,11 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from google.protobuf.message import Message
 from whale_detector_rig import (
     FakeClock,
@@ -98,16 +100,59 @@ def expected_of(trades: Sequence[Message], quotes: Sequence[Message], instrument
     return set(last_revisions(found).values())
 
 
-@pytest.mark.timeout(300)
-async def test_killed_process_loses_no_alert_and_repeats_none(
-    stack: StackAddresses,
-    database_dsn: str,
-    tmp_path: Path,
-    unique_name: Callable[[str], str],
-) -> None:
-    """kill -9 in mid-stream, again and again: the last revisions equal those of one clean run, and
-    the database holds each alert once.
-    """
+@dataclass
+class Feed:
+    """One made-up instrument on Kafka, and what must be said of it in the end."""
+
+    instrument: str
+    bus: Bus
+    publisher: Publisher
+    trades: list[Message]
+    quotes: list[Message]
+    expected: set[str]
+
+    async def send(self) -> None:
+        await asyncio.gather(
+            send(self.publisher, topics.MARKET_TRADES_V1, self.trades, self.instrument),
+            send(self.publisher, topics.MARKET_BOOKS_V1, self.quotes, self.instrument),
+        )
+
+    async def has_written(self, least: int) -> None:
+        """Wait for so many revisions."""
+
+        async def has_some() -> bool:
+            return len(await written_of(self.bus, self.instrument)) >= least
+
+        await eventually(has_some, timeout_s=120.0, every_s=0.2)
+
+    async def is_complete(self) -> None:
+        """Wait until the last revisions are the expected ones."""
+
+        async def is_so() -> bool:
+            found = await written_of(self.bus, self.instrument)
+            return set(last_revisions(found).values()) == self.expected
+
+        await eventually(is_so, timeout_s=120.0, every_s=0.5)
+
+    async def is_stored(self, dsn: str) -> None:
+        """Wait until the database holds each alert once, in its last revision."""
+        connection = await asyncpg.connect(dsn)
+
+        async def is_so() -> bool:
+            rows = await connection.fetch(
+                "SELECT message FROM whale_detector.alerts WHERE instrument = $1", self.instrument
+            )
+            stored = [WhaleAlert.FromString(row["message"]) for row in rows]
+            return set(last_revisions(stored).values()) == self.expected
+
+        try:
+            await eventually(is_so, timeout_s=60.0, every_s=0.2)
+        finally:
+            await connection.close()
+
+
+@pytest_asyncio.fixture
+async def feed(stack: StackAddresses, unique_name: Callable[[str], str]) -> AsyncIterator[Feed]:
     instrument = f"{unique_name('WHALE').replace('-', '').upper()}-USDT"
     fills = made_up_fills(seed=5, orders=2_400)
     trades = list(batches(fills, 4, instrument=instrument))
@@ -118,45 +163,57 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
     await bus.create(topics.ALL)
     publisher = bus.publisher()
     await publisher.start()
+    yield Feed(instrument, bus, publisher, trades, quotes, expected)
+    await publisher.stop()
+
+
+@pytest.mark.timeout(400)
+async def test_killed_process_loses_no_alert_and_repeats_none(
+    stack: StackAddresses, database_dsn: str, tmp_path: Path, feed: Feed
+) -> None:
+    """kill -9 in mid-stream, again and again: the last revisions equal those of one clean run, and
+    the database holds each alert once.
+    """
     log = tmp_path / "whale-detector.log"
     process = started(stack, database_dsn, log)
     try:
-        feeding = asyncio.gather(
-            send(publisher, topics.MARKET_TRADES_V1, trades, instrument),
-            send(publisher, topics.MARKET_BOOKS_V1, quotes, instrument),
-        )
+        feeding = asyncio.create_task(feed.send())
         for least in (1, 6):
-
-            async def has_some(least: int = least) -> bool:
-                return len(await written_of(bus, instrument)) >= least
-
-            await eventually(has_some, timeout_s=120.0, every_s=0.2)
+            await feed.has_written(least)
             process.kill()
             process.wait()
             process = started(stack, database_dsn, log)
         await feeding
-
-        async def is_complete() -> bool:
-            found = await written_of(bus, instrument)
-            return set(last_revisions(found).values()) == expected
-
-        await eventually(is_complete, timeout_s=120.0, every_s=0.5)
-        connection = await asyncpg.connect(database_dsn)
-        try:
-
-            async def is_stored() -> bool:
-                rows = await connection.fetch(
-                    "SELECT message FROM whale_detector.alerts WHERE instrument = $1", instrument
-                )
-                stored = [WhaleAlert.FromString(row["message"]) for row in rows]
-                return set(last_revisions(stored).values()) == expected
-
-            await eventually(is_stored, timeout_s=60.0)
-        finally:
-            await connection.close()
+        await feed.is_complete()
+        await feed.is_stored(database_dsn)
         process.terminate()
         assert await asyncio.to_thread(process.wait, 30) == 0
     finally:
         process.kill()
         process.wait()
-        await publisher.stop()
+
+
+@pytest.mark.timeout(400)
+async def test_rebalance_in_mid_cluster_loses_no_alert_and_repeats_none(
+    stack: StackAddresses, database_dsn: str, tmp_path: Path, feed: Feed
+) -> None:
+    """A second process joins and the first one leaves: the partitions move twice, the alerts stay
+    the same.
+    """
+    first = started(stack, database_dsn, tmp_path / "first.log")
+    second: subprocess.Popen[bytes] | None = None
+    try:
+        feeding = asyncio.create_task(feed.send())
+        await feed.has_written(1)
+        second = started(stack, database_dsn, tmp_path / "second.log")
+        await feed.has_written(12)
+        first.terminate()
+        assert await asyncio.to_thread(first.wait, 60) == 0
+        await feeding
+        await feed.is_complete()
+        await feed.is_stored(database_dsn)
+    finally:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+                process.wait()

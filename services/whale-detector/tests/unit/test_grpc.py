@@ -43,7 +43,11 @@ class FakeHistory:
         self.known = list(thresholds)
 
     async def thresholds(self, venue: str, instrument: str) -> list[pb.Threshold]:
-        return [one for one in self.known if venue in ("", one.venue)]
+        return [
+            one
+            for one in self.known
+            if venue in ("", one.venue) and instrument in ("", one.instrument)
+        ]
 
 
 class FakeLive:
@@ -77,9 +81,7 @@ async def whales(history: FakeHistory) -> AsyncIterator[Any]:
     await server.stop()
 
 
-async def test_alerts_page_by_page_are_all_of_them_newest_first(
-    whales: Any, history: FakeHistory
-) -> None:
+async def test_alerts_page_by_page_are_all_of_them_newest_first(whales: Any) -> None:
     """A cursor goes on behind the last alert, also between two of one time."""
     found: list[str] = []
     token = ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,6 +102,7 @@ class FaustWorker:
         self._owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
         self._since_flush = 0
+        self._handled: Counter[str] = Counter()
         self._broken: asyncio.Future[None] | None = None
         self._due = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -204,6 +206,7 @@ class FaustWorker:
             await self._wait_for_trades(owned)
         poison = handle(shard, record)
         owned.events.append(event)
+        self._handled[topic] += 1
         self._since_flush += 1
         if poison is not None:
             await self._bury(record, poison)
@@ -319,6 +322,14 @@ class FaustWorker:
             self._broken.set_exception(error)
 
     def _count(self) -> None:
+        for topic, count in self._handled.items():
+            self._metrics.records(topic, count)
+        self._handled.clear()
+        for owned in self._owned.values():
+            for topic, upcoming in owned.upcoming.items():
+                end = self._app.consumer.highwater(TP(topic, owned.shard.number))
+                if end is not None:
+                    self._metrics.lag(topic, owned.shard.number, max(0, end - upcoming))
         shards = self.shards
         desks = [desk for shard in shards for desk in shard.desks.values()]
         known = sum(desk.fills.threshold is not None for desk in desks)

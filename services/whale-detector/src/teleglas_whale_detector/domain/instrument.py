@@ -104,7 +104,11 @@ class Instrument:
             for alert in self.tracked():
                 alert.threshold *= factors[0] * factors[1]
                 alert.price_exponent, alert.size_exponent = self.scales.price, self.scales.size
-            self.minute = -1
+            if self.threshold is not None:
+                self.threshold *= factors[0] * factors[1]
+            self.largest *= factors[0] * factors[1]
+            self.last_price *= factors[0]
+            self.strange.price *= factors[0]
         return (
             10 ** (price_exponent - self.scales.price),
             10 ** (size_exponent - self.scales.size),
