@@ -66,7 +66,7 @@ class Fill:
 
 def made_up_fills(seed: int = 1, orders: int = 2_000) -> list[Fill]:
     """Ordinary orders about every 100 ms, a sweep every 300 and a sliced parent every 700."""
-    rng = random.Random(seed)  # noqa: S311  made-up numbers
+    rng = random.Random(seed)
     fills: list[Fill] = []
     ts, sequence, price = 0, 1_000, 6_000_000
 
@@ -97,7 +97,7 @@ def made_up_fills(seed: int = 1, orders: int = 2_000) -> list[Fill]:
 def batch(fills: Sequence[Fill], instrument: str = BTC, *, epoch: int = 1) -> TradeBatch:
     made = TradeBatch(
         venue=VENUE, instrument=instrument, price_exponent=-2, size_exponent=-5, contiguous=True,
-        source="binance/0/trades-0", writer_epoch=epoch,
+        source=f"binance/0/{instrument}", writer_epoch=epoch,
     )  # fmt: skip
     for one in fills:
         made.trades.add(
@@ -121,16 +121,20 @@ def batches(
     yield mark(fills[-1].ts_ms + 120_000, [instrument])
 
 
-def mark(ts_ms: int, instruments: Sequence[str], source: str = "binance/0/trades-0") -> Progress:
+def mark(ts_ms: int, instruments: Sequence[str], source: str = "") -> Progress:
     return Progress(
-        venue=VENUE, source=source, writer_epoch=1, ts_event=BASE_TS + ts_ms * MS,
-        instruments=instruments, lease_ns=30 * 10**9,
-    )  # fmt: skip
+        venue=VENUE,
+        source=source or f"binance/0/{instruments[0]}",
+        writer_epoch=1,
+        ts_event=BASE_TS + ts_ms * MS,
+        instruments=instruments,
+        lease_ns=30 * 10**9,
+    )
 
 
 def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Message]:
     """A book each 100 ms, a snapshot each 5 s, a mark each second, and a last one."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     bid, sequence = 5_999_990, 10
     for number, ts_ms in enumerate(range(-1_000, until_ms + 40_000, 100)):
         move = rng.randint(-2, 2)
@@ -146,11 +150,11 @@ def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Me
             prev_sequence=sequence - 1, price_exponent=-2, size_exponent=-5,
             bid_prices=list(bids), bid_sizes=list(bids.values()), ask_prices=list(asks),
             ask_sizes=list(asks.values()), ts_event=BASE_TS + ts_ms * MS, ts_basis=1,
-            source="binance/0/books-0", writer_epoch=1,
+            source=f"binance/0/books/{instrument}", writer_epoch=1,
         )  # fmt: skip
         if number % 10 == 9:
-            yield mark(ts_ms, [instrument], "binance/0/books-0")
-    yield mark(until_ms + 120_000, [instrument], "binance/0/books-0")
+            yield mark(ts_ms, [instrument], f"binance/0/books/{instrument}")
+    yield mark(until_ms + 120_000, [instrument], f"binance/0/books/{instrument}")
 
 
 def forced(
@@ -185,20 +189,16 @@ class Log:
 
     def add(self, topic: Topic, messages: Iterable[Message], instrument: str = BTC) -> None:
         for message in messages:
-            record = outgoing(
+            one = outgoing(
                 topic, message, key=f"{VENUE}:{instrument}", subject=instrument, now_ns=0
             )
             held = self.records.setdefault(topic.name, [])
-            held.append(
-                Record(
-                    topic.name, record.partition, len(held), record.key, record.value,
-                    record.headers, 0,
-                )  # fmt: skip
-            )
+            at = len(held)
+            held.append(Record(topic.name, one.partition, at, one.key, one.value, one.headers, 0))
 
     def interleaved(self, seed: int) -> Iterator[Record]:
         """All records, each topic in its order; which topic comes next is up to the seed."""
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)
         left = {name: list(reversed(held)) for name, held in sorted(self.records.items())}
         while left:
             name = rng.choice(sorted(left))
@@ -295,5 +295,3 @@ def last_revisions(alerts: Iterable[WhaleAlert]) -> dict[str, bytes]:
     return {
         alert.id: without_volatile(alert).SerializeToString(deterministic=True) for alert in alerts
     }
-
-

@@ -116,7 +116,7 @@ class History:
             self._bus,
             SINK_ROUTES,
             group=SINK_GROUP,
-            shard_factory=lambda number: AlertShard(store),
+            shard_factory=lambda _: AlertShard(store),
             publisher=self._publisher,
             service=SERVICE,
             settings=WorkerSettings(checkpoint_interval_s=0.5),

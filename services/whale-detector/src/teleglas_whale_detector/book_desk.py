@@ -29,6 +29,7 @@ class BookDesk:
     quotes: dict[Market, Quotes] = field(default_factory=dict)
     snapshots: dict[Market, list[tuple[int, int]]] = field(default_factory=dict)
     """`(offset, ts_event)`, oldest first."""
+    scales: dict[Market, tuple[int, int]] = field(default_factory=dict)
 
     def apply(self, update: BookUpdate, offset: int) -> bool:
         """Change a book; False when the update does not follow. Raises PoisonError."""
@@ -36,7 +37,10 @@ class BookDesk:
         market = (update.venue, update.instrument)
         book = self.books.setdefault(market, Book())
         quotes = self.quotes.setdefault(market, Quotes())
-        ts = update.ts_event
+        ts, scales = update.ts_event, (update.price_exponent, update.size_exponent)
+        if self.scales.setdefault(market, scales) != scales:
+            book = self.books[market] = Book()
+            self.scales[market] = scales
         self._note_depth(book, quotes, ts, update.size_exponent)
         bids = zip(update.bid_prices, update.bid_sizes, strict=True)
         asks = zip(update.ask_prices, update.ask_sizes, strict=True)
@@ -51,7 +55,8 @@ class BookDesk:
             follows = book.change(update.book_epoch, span, bids, asks)
         top = book.top()
         if top is not None and ts > 0:
-            quotes.note(ts, *top)
+            unit = 10.0**update.price_exponent
+            quotes.note(ts, top[0] * unit, top[1] * unit)
         return follows
 
     def rewind_to(self, needed: Mapping[Market, int]) -> int | None:

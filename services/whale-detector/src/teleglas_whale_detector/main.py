@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from teleglas_common.lifecycle import run
 from teleglas_common.settings import load
 from teleglas_common.telemetry import configure_telemetry
@@ -14,6 +16,8 @@ __all__ = ["main"]
 def main() -> None:
     settings = load(Settings)
     configure_telemetry(settings.telemetry, service=SERVICE)
+    for chatty in ("faust", "mode"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     run(build_app(settings))
 
 

@@ -28,7 +28,7 @@ class WhalesSection(Section):
         default=0.999, description="of an instrument's own parent orders that a whale must reach"
     )
     min_observations: Annotated[int, Field(ge=100)] = Field(
-        default=10_000, description="parent orders of an instrument before its first alert"
+        default=5_000, description="parent orders of an instrument before its first alert"
     )
     flush_every_s: Seconds = Field(
         default=1.0, description="the table is written this often where something changed"

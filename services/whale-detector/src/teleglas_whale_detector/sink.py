@@ -29,7 +29,7 @@ class AlertShard:
     async def restore(self) -> Mapping[str, int]:
         return {}
 
-    async def checkpoint(self, offsets: Mapping[str, int]) -> None:
+    async def checkpoint(self, offsets: Mapping[str, int]) -> None:  # noqa: ARG002
         if self.pending:
             await self._store.save(list(self.pending.values()))
             self.pending = {}

@@ -86,10 +86,13 @@ def pack_alert(one: Alert) -> list[Any]:
 
 
 def unpack_alert(packed: list[Any]) -> Alert:
-    name, kind, parent, threshold, percentile, stage, *middle, impacts, depth, missing = packed
+    (
+        name, kind, parent, threshold, percentile, stage, ts_event, price, size, lower_bound,
+        impacts, depth, missing,
+    ) = packed  # fmt: skip
     return Alert(
-        name, Kind(kind), unpack_parent(parent), int(threshold), percentile, Stage(stage), *middle,
-        dict(impacts), depth, missing,
+        name, Kind(kind), unpack_parent(parent), int(threshold), percentile, Stage(stage),
+        ts_event, price, size, lower_bound, dict(impacts), depth, missing,
     )  # fmt: skip
 
 

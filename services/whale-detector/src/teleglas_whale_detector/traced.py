@@ -21,7 +21,7 @@ _tracer = trace.get_tracer("teleglas.whale-detector")
 
 @dataclass(slots=True)
 class TracedTrades:
-    """Remembers, of each market, the spans of its newest sampled trades until an alert is said."""
+    """Remembers, of each market, the spans of its newest sampled trades."""
 
     _spans: dict[Market, deque[SpanContext]] = field(default_factory=dict)
 

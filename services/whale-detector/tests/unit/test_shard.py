@@ -73,8 +73,7 @@ def test_shard_killed_at_random_places_gives_the_same_alerts(
             read_again = [
                 record
                 for record in order[:written]
-                if record.offset >= positions.get(record.topic, 0)
-                and record.topic in positions
+                if record.offset >= positions.get(record.topic, 0) and record.topic in positions
             ]
             rig.feed(read_again)
             at = written

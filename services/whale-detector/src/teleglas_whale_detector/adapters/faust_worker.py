@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,13 +24,16 @@ from teleglas_common.bus.dead_letter import dead_letter
 from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
-from teleglas_whale_detector.engine import handle, is_covered
+from teleglas_whale_detector.engine import handle
 from teleglas_whale_detector.routes import GROUP, READS
 from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard, keys_of
 
 __all__ = ["FaustSettings", "FaustWorker"]
 
 AHEAD_WAIT_S = 0.05
+SEEK_AGAIN_S = 0.5
+SESSION_TIMEOUT_S = 10.0
+"""A member that was killed holds its partitions for so long; Faust's own default is a minute."""
 _log = logging.getLogger(__name__)
 _TOPICS = {topic.name: topic for topic in READS}
 
@@ -46,14 +50,28 @@ class FaustSettings:
     credentials: Any = None
 
 
+class NoReadOffsets(dict[TP, int | None]):
+    """Faust drops what lies below the offset that it read last, even after a seek behind it, when
+    records of before the seek were still under way. Which record is next is known here.
+    """
+
+    def __getitem__(self, key: TP) -> None:
+        return None
+
+
 class SeekingConsumer(FaustConsumer):
     """Faust's consumer, which goes on where the table stands."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = NoReadOffsets()
+
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        worker: FaustWorker = self.app.whale_worker
-        for partition, offset in worker.restore(self.assignment()).items():
-            await self.seek(partition, offset)
+        worker: FaustWorker = self.app.whale_worker  # type: ignore[attr-defined]
+        positions = worker.restore(self.assignment())
+        await self.seek_wait(positions)
+        self._committed_offset.update(positions)
 
 
 @dataclass(slots=True)
@@ -62,7 +80,9 @@ class Owned:
 
     shard: WhaleShard
     events: list[Any] = field(default_factory=list)
-    sought_back: dict[str, int] = field(default_factory=dict)
+    upcoming: dict[str, int] = field(default_factory=dict)
+    """The offset that comes next in each topic."""
+    sought_at_s: dict[str, float] = field(default_factory=dict)
 
 
 class FaustWorker:
@@ -82,6 +102,7 @@ class FaustWorker:
         self._owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
         self._since_flush = 0
+        self._handled: Counter[str] = Counter()
         self._broken: asyncio.Future[None] | None = None
         self._due = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -122,7 +143,7 @@ class FaustWorker:
         try:
             while not self._stopping.is_set():
                 await self._wait(self._settings.flush_interval_s)
-                await self._flush()
+                await self.flush()
                 self._count()
         finally:
             self._over.set()
@@ -148,9 +169,9 @@ class FaustWorker:
         for number in numbers:
             shard = WhaleShard(number, self._tools)
             own = {key: values[key] for key in keys_of(number, list(values))}
-            for topic, offset in shard.restore(own).items():
-                positions[TP(topic, number)] = offset
-            self._owned[number] = Owned(shard)
+            upcoming = dict(shard.restore(own))
+            positions |= {TP(topic, number): offset for topic, offset in upcoming.items()}
+            self._owned[number] = Owned(shard, upcoming=upcoming)
         self._metrics.shards(len(self._owned))
         self._joined = True
         return positions
@@ -185,6 +206,7 @@ class FaustWorker:
             await self._wait_for_trades(owned)
         poison = handle(shard, record)
         owned.events.append(event)
+        self._handled[topic] += 1
         self._since_flush += 1
         if poison is not None:
             await self._bury(record, poison)
@@ -196,20 +218,26 @@ class FaustWorker:
             await asyncio.sleep(0)
 
     async def _follows(self, owned: Owned, record: Record) -> bool:
-        """Whether a record is next. One that was under way when its partition was sought elsewhere
-        is not: then the partition is sought again, once; a hole that stays was left by retention.
+        """Whether a record is the next one. One that was under way when its partition was sought
+        elsewhere is not: then the partition is sought again. What retention took is skipped.
         """
-        if is_covered(owned.shard, record):
+        topic, expected = record.topic, owned.upcoming.get(record.topic)
+        if expected is None or record.offset == expected:
+            owned.upcoming[topic] = record.offset + 1
             return True
-        expected = owned.shard.offsets.get(record.topic)
-        rewinding = record.topic == BOOKS and owned.shard.rewound_from
-        if expected is None or rewinding or record.offset <= expected:
-            return True
-        if owned.sought_back.get(record.topic) == expected:
-            self._metrics.lost(record.topic, record.partition, record.offset - expected)
-            return True
-        owned.sought_back[record.topic] = expected
-        await self._app.consumer.seek(TP(record.topic, record.partition), expected)
+        if record.offset < expected:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if now_s - owned.sought_at_s.get(topic, -SEEK_AGAIN_S) < SEEK_AGAIN_S:
+            return False
+        owned.sought_at_s[topic] = now_s
+        partition = TP(topic, record.partition)
+        begins = await self._app.consumer.earliest_offsets(partition)
+        begin = begins.get(partition) or 0
+        if begin > expected:
+            self._metrics.lost(topic, record.partition, begin - expected)
+            owned.upcoming[topic] = begin
+        await self._app.consumer.seek_wait({partition: owned.upcoming[topic]})
         return False
 
     async def _wait_for_trades(self, owned: Owned) -> None:
@@ -232,7 +260,7 @@ class FaustWorker:
             )
         self._metrics.poison(topic.name, poison.cause)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """The order is the guarantee: what a state covers is acknowledged before the state is
         written, and the state before its inputs are committed.
         """
@@ -278,7 +306,9 @@ class FaustWorker:
     async def _wait(self, timeout_s: float) -> None:
         """Until a write is due; raises what broke an agent or Faust itself."""
         due = asyncio.create_task(self._due.wait())
-        waited = {due} if self._broken is None else {due, self._broken}
+        waited: set[asyncio.Future[Any]] = {due}
+        if self._broken is not None:
+            waited.add(self._broken)
         await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         due.cancel()
         self._due.clear()
@@ -292,6 +322,14 @@ class FaustWorker:
             self._broken.set_exception(error)
 
     def _count(self) -> None:
+        for topic, count in self._handled.items():
+            self._metrics.records(topic, count)
+        self._handled.clear()
+        for owned in self._owned.values():
+            for topic, upcoming in owned.upcoming.items():
+                end = self._app.consumer.highwater(TP(topic, owned.shard.number))
+                if end is not None:
+                    self._metrics.lag(topic, owned.shard.number, max(0, end - upcoming))
         shards = self.shards
         desks = [desk for shard in shards for desk in shard.desks.values()]
         known = sum(desk.fills.threshold is not None for desk in desks)
@@ -315,6 +353,9 @@ class FaustWorker:
             value_serializer="raw",
             consumer_auto_offset_reset="earliest",
             broker_commit_interval=1.0,
+            broker_session_timeout=SESSION_TIMEOUT_S,
+            broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
+            broker_rebalance_timeout=3 * SESSION_TIMEOUT_S,
             stream_wait_empty=False,
             table_standby_replicas=0,
             datadir=self._folder.name,

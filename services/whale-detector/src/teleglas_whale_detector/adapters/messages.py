@@ -6,7 +6,8 @@ from teleglas.market.v1.liquidation_pb2 import Liquidation
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas.market.v1.types_pb2 import Decimal as DecimalMessage
-from teleglas.whale.v1.whale_pb2 import Impact, NotionalUsd, WhaleAlert
+from teleglas.market.v1.types_pb2 import Side
+from teleglas.whale.v1.whale_pb2 import Impact, NotionalUsd, WhaleAlert, WhaleKind
 from teleglas_common.bus.ports import PoisonError
 from teleglas_whale_detector.domain.alerts import Alert, Stage
 
@@ -103,8 +104,8 @@ def alert_message(
         revision=revision,
         venue=venue,
         instrument=instrument,
-        kind=int(alert.kind),
-        side=parent.side,
+        kind=WhaleKind.ValueType(alert.kind),
+        side=Side.ValueType(parent.side),
         price_exponent=alert.price_exponent,
         size_exponent=alert.size_exponent,
         quote_exponent=quote_exponent + shift,

@@ -1,8 +1,8 @@
 """Forced orders of one side that come in a row: a cascade, from the venue's liquidation feed alone.
 
 Venues show at most one forced order a second and contract, so totals are lower bounds and a cascade
-is told by its orders' crowding, not by its size: at least `least` orders, none further from the next
-than `gap_ns`, and more in all than half of the instrument's forced orders have been.
+is told by its orders' crowding, not by its size: at least `least` orders, none further from the
+next than `gap_ns`, and more in all than half of the instrument's runs of forced orders were.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from teleglas_whale_detector.domain.slices import (
 
 __all__ = ["Instrument", "Strange", "Working"]
 
-IDS_OF_A_PIECE = 8
+IDS_OF_A_PIECE = 20
 """Of each piece of a sliced parent so many fills are named."""
 
 MINUTE_NS = 60_000_000_000
@@ -104,7 +104,11 @@ class Instrument:
             for alert in self.tracked():
                 alert.threshold *= factors[0] * factors[1]
                 alert.price_exponent, alert.size_exponent = self.scales.price, self.scales.size
-            self.minute = -1
+            if self.threshold is not None:
+                self.threshold *= factors[0] * factors[1]
+            self.largest *= factors[0] * factors[1]
+            self.last_price *= factors[0]
+            self.strange.price *= factors[0]
         return (
             10 ** (price_exponent - self.scales.price),
             10 ** (size_exponent - self.scales.size),

@@ -23,11 +23,11 @@ class Quotes:
     """Times, best prices and depths in step; forgotten once no open parent needs them."""
 
     times: list[int] = field(default_factory=list)
-    tops: list[tuple[int, int]] = field(default_factory=list)
+    tops: list[tuple[float, float]] = field(default_factory=list)
     depth_times: list[int] = field(default_factory=list)
     depths: list[tuple[float, float]] = field(default_factory=list)
 
-    def note(self, ts: int, bid: int, ask: int) -> None:
+    def note(self, ts: int, bid: float, ask: float) -> None:
         """The best prices from `ts` on; what is out of order counts from the newest time on."""
         if self.times and ts <= self.times[-1]:
             self.tops[-1] = (bid, ask)

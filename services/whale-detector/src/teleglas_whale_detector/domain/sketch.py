@@ -30,7 +30,7 @@ class Definition:
 
     version: int = 1
     quantile: float = 0.999
-    min_observations: int = 10_000
+    min_observations: int = 5_000
     """No alert before so many parent orders of the instrument are known."""
     own_hour_observations: int = 50_000
     own_hour_days: int = 7

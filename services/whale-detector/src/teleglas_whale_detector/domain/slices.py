@@ -3,10 +3,10 @@ closer together than the instrument's usual ones do.
 
 Each band of sizes keeps a score a side (Page's test for a change of a Poisson rate): a piece adds
 the logarithm of how much likelier it is under a higher rate, each second takes away what a silent
-second speaks against it. The score is at zero where nothing goes on; a parent begins where the score
-last left zero and ends at its highest point. So the gap rule is learned: rare sizes may lie seconds
-apart, common ones must crowd. A band is 5.2 wide and begins every factor 1.73, so that pieces whose
-sizes differ by a factor of three have one band in common.
+second speaks against it. The score is at zero where nothing goes on; a parent begins where the
+score last left zero and ends at its highest point. So the gap rule is learned: rare sizes may lie
+seconds apart, common ones must crowd. A band is 5.2 wide and begins every factor 1.73, so that
+pieces whose sizes differ by a factor of three have one band in common.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SliceRules:
 
     alarm: float = 12.0
     drop: float = 5.0
-    ratios: tuple[float, ...] = (2.0, 6.0)
+    ratios: tuple[float, ...] = (5.0,)
     least_rate_per_s: float = 0.1
     usual_margin: float = 1.3
     memory_s: float = 1_800.0
