@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from notification_rig import FAST, TOKEN, FastClock, Rig, opened, telegram_on
+from notification_rig import FAST, TOKEN, FastClock, opened, telegram_on
 from notification_samples import T0, card, whale
 
 from teleglas_common.testing import eventually
