@@ -19,7 +19,8 @@ from teleglas_notification.adapters.directory import put_rule, put_subscriber
 from teleglas_notification.adapters.outbox import Outbox
 from teleglas_notification.adapters.store import PostgresStore
 from teleglas_notification.app import MIGRATIONS
-from teleglas_notification.channels.telegram import TelegramChannel, telegram_bot
+from teleglas_notification.channels.bot_api import telegram_bot
+from teleglas_notification.channels.telegram import TelegramChannel
 from teleglas_notification.counts import Counts
 from teleglas_notification.dispatcher import Dispatcher
 from teleglas_notification.domain.cards import Card
