@@ -1,4 +1,4 @@
-"""The process on Apache Kafka and PostgreSQL, killed while alerts flow, against a Bot API server."""
+"""The process on Apache Kafka, PostgreSQL and a Bot API server, killed while alerts flow."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ async def test_killed_process_tells_everything_and_hardly_anything_twice(
     tmp_path: Path,
     unique_name: Callable[[str], str],
 ) -> None:
-    """kill -9 again and again: every alert is in the chat, in order; no more copies than kills, each
-    message completed by its score, each delivery reported, and the token is in no log.
+    """kill -9, again and again: each alert is in the chat, in order, no more copies than kills;
+    each message is completed by its score, each delivery reported, and the token is in no log.
     """
     instrument = f"{unique_name('KILL').replace('-', '').upper()}-USDT"
     log = tmp_path / "notification.log"

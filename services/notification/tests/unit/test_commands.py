@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,10 +56,23 @@ def test_small_commands_are_read() -> None:
     assert parse_quiet("22:00-07:00 Europe/Berlin") == Quiet("22:00", "07:00", "Europe/Berlin")
     assert parse_quiet("off") == Quiet()
     assert (parse_switch(""), parse_switch("OFF")) == (True, False)
-    for refuse in (lambda: parse_mute_s("99d"), lambda: parse_quiet("24:00-1"),
-                   lambda: parse_quiet("22:00-07:00 ../etc"), lambda: parse_switch("maybe")):  # fmt: skip
-        with pytest.raises(CommandError):
-            refuse()
+
+
+@pytest.mark.parametrize(
+    ("parse", "typed"),
+    [
+        (parse_mute_s, "99d"),
+        (parse_quiet, "24:00-1"),
+        (parse_quiet, "22:00-07:00 ../etc"),
+        (parse_switch, "maybe"),
+    ],
+)
+def test_small_commands_that_make_no_sense_are_refused(
+    parse: Callable[[str], object], typed: str
+) -> None:
+    """The answer says what was expected."""
+    with pytest.raises(CommandError, match="expected"):
+        parse(typed)
 
 
 @given(st.text(max_size=400))
@@ -65,11 +81,15 @@ def test_any_text_is_a_command_or_none(text: str) -> None:
     command = parse_command("/watch " + text)
     if command is None:
         return
-    for parse in (parse_watch, parse_mute_s, parse_quiet, parse_switch):
-        try:
+    parsers: tuple[Callable[[str], object], ...] = (
+        parse_watch,
+        parse_mute_s,
+        parse_quiet,
+        parse_switch,
+    )
+    for parse in parsers:
+        with contextlib.suppress(CommandError):
             parse(command.rest)
-        except CommandError as error:
-            assert len(str(error)) < 400
 
 
 JSON = st.recursive(

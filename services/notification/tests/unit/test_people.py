@@ -29,7 +29,8 @@ def who(**changes: object) -> Subscriber:
 
 
 def at(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=BERLIN).timestamp()) * SECOND
+    there = datetime.fromisoformat(text).replace(tzinfo=BERLIN)
+    return round(there.timestamp()) * SECOND
 
 
 @pytest.mark.parametrize(

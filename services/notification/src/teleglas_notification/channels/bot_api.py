@@ -16,7 +16,7 @@ import pydantic
 __all__ = ["telegram_bot"]
 
 
-def _without_rebuilding(cls: type[pydantic.BaseModel], **_: Any) -> None:
+def _without_rebuilding(_: Any, /, **__: Any) -> None:
     """Stands in for `model_rebuild` while aiogram is imported."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 from notification_samples import card
+from pydantic import SecretStr
 
 from teleglas_common.clock import Clock, SystemClock
 from teleglas_common.postgres import create_pool, migrate, migrations_in
@@ -119,7 +120,7 @@ class Rig:
 @asynccontextmanager
 async def opened(dsn: str, **changes: Any) -> AsyncIterator[Rig]:
     """A rig on an empty database."""
-    section = PostgresSection(dsn=dsn, pool_size=4)  # type: ignore[arg-type]
+    section = PostgresSection(dsn=SecretStr(dsn), pool_size=4)
     pool = await create_pool(section, "tests")
     try:
         await migrate(pool, SCHEMA, migrations_in(MIGRATIONS))
