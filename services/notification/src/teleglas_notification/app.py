@@ -35,7 +35,7 @@ from teleglas_notification.adapters.reporter import Reporter
 from teleglas_notification.adapters.store import PostgresStore
 from teleglas_notification.bot.front import Front
 from teleglas_notification.channels.console import ConsoleChannel
-from teleglas_notification.channels.telegram import TelegramChannel, telegram_bot
+from teleglas_notification.channels.telegram import TelegramChannel
 from teleglas_notification.channels.webhook import WebhookChannel
 from teleglas_notification.counts import Counts
 from teleglas_notification.dispatcher import Dispatcher
@@ -372,6 +372,8 @@ def channels_of(settings: Settings) -> tuple[list[Channel], Any]:
     token = telegram.token.get_secret_value()
     if not token:
         return channels, None
+    from teleglas_notification.channels.bot_api import telegram_bot
+
     bot = telegram_bot(token, telegram.api_url, telegram.call_timeout_s)
     channels.append(TelegramChannel(bot, token, telegram.call_timeout_s))
     return channels, bot

@@ -74,7 +74,7 @@ class NotificationShard:
                 dropped.append(name)
             else:
                 states[name] = state
-        cards = [self._pending[event_id] for event_id in sorted(self._pending)]
+        cards = list(self._pending.values())
         new = await self._tools.store.save(
             Checkpoint(self.number, self._generation, offsets, states, dropped, cards)
         )

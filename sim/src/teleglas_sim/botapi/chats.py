@@ -13,6 +13,10 @@ __all__ = ["NEWCOMER", "ApiError", "Chats", "Message"]
 
 NEWCOMER = 1001
 """The chat of whoever opens the page."""
+EPOCH_S = 1_735_689_600
+"""Numbers begin at the seconds since then, so that those of a server that was started anew are new
+to a bot that remembers.
+"""
 MAX_MESSAGES = 20_000
 MAX_UPDATES = 1_000
 
@@ -53,8 +57,7 @@ class Chats:
         self.arrived = asyncio.Event()
         self.changes = 0
         self._change = asyncio.Event()
-        self._next_message = 1
-        self._next_update = 1
+        self._next_message = self._next_update = max(1, int(time.time()) - EPOCH_S)
 
     def greet(self) -> None:
         """Somebody opens a chat."""

@@ -61,9 +61,11 @@ class BotApiServer:
         app.router.add_post("/control/block", self._block)
         app.router.add_post("/control/down", self._down)
         app.router.add_get("/control/calls", self._calls)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         self._port = self._runner.addresses[0][1]
 

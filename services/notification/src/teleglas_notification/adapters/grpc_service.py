@@ -260,7 +260,7 @@ def _name(scope: str, token: str) -> str:
     if not token:
         return ""
     match decode_cursor(scope, token):
-        case (str(name),):
+        case (str(name),) if "\x00" not in name:
             return name
     raise CursorError("expected a cursor of this list, was one of another")
 

@@ -174,8 +174,8 @@ class Poller:
                     request_timeout=self._poll_s + 10,
                 )
                 for update in updates:
-                    await self._receptionist.take(_raw(update))
-                    offset = update.update_id + 1
+                    await self._receptionist.take(update)
+                    offset = max(offset, int(update["update_id"]) + 1)
                 failures = 0
             except asyncio.CancelledError:
                 raise
@@ -192,11 +192,6 @@ class Poller:
         """Polling works only without a webhook; the menu of commands is told along the way."""
         await self._bot.delete_webhook()
         await self._bot.set_my_commands(bot_commands())
-
-
-def _raw(update: Any) -> Any:
-    """An update as the webhook would bring it, so that both are read in one way."""
-    return update.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
 
 
 def bot_commands() -> list[Any]:

@@ -17,7 +17,7 @@ from teleglas_notification.ports import (
     TransientError,
 )
 
-__all__ = ["TelegramChannel", "telegram_bot"]
+__all__ = ["TelegramChannel"]
 
 MAX_RETRY_AFTER_S = 3_600.0
 UNTOUCHED = ("message is not modified",)
@@ -26,18 +26,6 @@ NOBODY = ("chat not found", "user is deactivated", "peer_id_invalid", "bot was b
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-def telegram_bot(token: str, api_url: str, timeout_s: float) -> Any:
-    """An aiogram bot. Imported here: its models take more memory than the rest of the service."""
-    from aiogram import Bot
-    from aiogram.client.session.aiohttp import AiohttpSession
-    from aiogram.client.telegram import TelegramAPIServer
-
-    session = AiohttpSession(
-        api=TelegramAPIServer.from_base(api_url.rstrip("/")), timeout=timeout_s
-    )
-    return Bot(token, session=session)
 
 
 class TelegramChannel:
@@ -69,7 +57,7 @@ class TelegramChannel:
             sent = await self._call(
                 self._bot.send_message(chat, message.html, parse_mode="HTML", reply_markup=keyboard)
             )
-            return f"text:{sent.message_id}"
+            return f"text:{_number(sent)}"
         from aiogram.types import BufferedInputFile
 
         photo = BufferedInputFile(message.picture, "candles.png")
@@ -78,7 +66,7 @@ class TelegramChannel:
                 chat, photo, caption=message.html, parse_mode="HTML", reply_markup=keyboard
             )
         )
-        return f"photo:{sent.message_id}"
+        return f"photo:{_number(sent)}"
 
     async def edit(self, address: str, ref: str, message: Composed, message_id: str) -> None:
         del message_id
@@ -149,6 +137,14 @@ def _was_refused(error: BaseException) -> bool:
     from aiohttp import ClientConnectorError
 
     return isinstance(error.__cause__, ClientConnectorError)
+
+
+def _number(sent: Any) -> int:
+    """Of the message that an answer tells of."""
+    number = sent.get("message_id") if isinstance(sent, dict) else None
+    if not isinstance(number, int) or number <= 0:
+        raise TransientError("expected a message in the answer", unconfirmed=True)
+    return number
 
 
 def _chat(address: str) -> int:
