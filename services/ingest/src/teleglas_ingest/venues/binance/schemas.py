@@ -7,7 +7,15 @@ from msgspec import Raw, Struct, field
 from teleglas_ingest.venues.binance_wire import Filter
 from teleglas_ingest.venues.schema import Id, Millis
 
-__all__ = ["BookTickerFrame", "DepthFrame", "ExchangeInfo", "Symbol", "TickerFrame", "TradeFrame"]
+__all__ = [
+    "BookTickerFrame",
+    "DepthFrame",
+    "DepthHead",
+    "ExchangeInfo",
+    "Symbol",
+    "TickerFrame",
+    "TradeFrame",
+]
 
 
 class _Trade(Struct, gc=False):
@@ -22,10 +30,19 @@ class TradeFrame(Struct, gc=False):
     data: _Trade
 
 
-class _Depth(Struct, gc=False):
+class _DepthHead(Struct, gc=False):
     event_ms: Millis = field(name="E")
     first_id: Id = field(name="U")
     final_id: Id = field(name="u")
+
+
+class DepthHead(Struct, gc=False):
+    """A depth frame up to its levels."""
+
+    data: _DepthHead
+
+
+class _Depth(_DepthHead, gc=False):
     bids: Raw = field(name="b")
     asks: Raw = field(name="a")
 
