@@ -77,8 +77,7 @@ def level_reader(price_places: int, size_places: int) -> LevelReader:
         pattern = tail.translate(None, digits)
         middle, width = pattern.find(b"a"), len(blank)
         bids, asks = middle // width, (len(pattern) - middle) // width
-        proven = pattern == _tail(blank, bids, asks) and ends_well(shape, bids + asks)
-        if not proven or not bids + asks:
+        if pattern != _tail(blank, bids, asks) or not ends_well(shape, bids + asks):
             return None
         first = shape.find(b'["')
         row = shape[first : shape.find(b'"]', first)] + b'"],'
@@ -97,6 +96,8 @@ def level_reader(price_places: int, size_places: int) -> LevelReader:
         text = tail.translate(None, not_numbers)
         if not bids or not asks:
             text = text.strip(b",")
+            if not text:
+                return [], [], [], []
         # By position, as keywords cost more than ten numbers do.
         values = fromstring(text, int64, -1, ",").tolist()  # type: ignore[call-overload]
         cut = 2 * bids

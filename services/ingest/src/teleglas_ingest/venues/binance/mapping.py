@@ -12,6 +12,7 @@ from teleglas_ingest.domain.numbers import RefusedError, exact
 from teleglas_ingest.ports import Route
 from teleglas_ingest.venues.binance.schemas import (
     BookTickerFrame,
+    DepthFields,
     DepthFrame,
     DepthHead,
     Symbol,
@@ -77,6 +78,7 @@ def depth_route(market: Market) -> Route:
         at = frame.find(SIDES)
         # Two braces: what is open where the levels begin is `data` itself.
         levels = read(frame[at + 5 :]) if frame.count(b"{", 0, at) == 2 else None
+        data: DepthFields
         if levels is None:
             body = whole(frame).data
             levels = general(body.bids, body.asks)

@@ -25,6 +25,7 @@ from teleglas_ingest.ports import Route
 from teleglas_ingest.venues.binance_levels import SIDES, general_parser, level_reader
 from teleglas_ingest.venues.binance_usdm.schemas import (
     BookTickerFrame,
+    DepthFields,
     DepthFrame,
     DepthHead,
     ForceOrderFrame,
@@ -106,6 +107,7 @@ def depth_route(market: Market) -> Route:
         at = frame.find(SIDES)
         # Two braces: what is open where the levels begin is `data` itself.
         levels = read(frame[at + 5 :]) if frame.count(b"{", 0, at) == 2 else None
+        data: DepthFields
         if levels is None:
             body = whole(frame).data
             levels = general(body.bids, body.asks)

@@ -9,6 +9,7 @@ from teleglas_ingest.venues.schema import Id, Millis
 
 __all__ = [
     "BookTickerFrame",
+    "DepthFields",
     "DepthFrame",
     "DepthHead",
     "ExchangeInfo",
@@ -34,7 +35,9 @@ class TradeFrame(Struct, gc=False):
     data: _Trade
 
 
-class _DepthHead(Struct, gc=False):
+class DepthFields(Struct, gc=False):
+    """What stands before the levels."""
+
     event_ms: Millis = field(name="E")
     first_id: Id = field(name="U")
     final_id: Id = field(name="u")
@@ -45,10 +48,10 @@ class _DepthHead(Struct, gc=False):
 class DepthHead(Struct, gc=False):
     """A depth frame up to its levels."""
 
-    data: _DepthHead
+    data: DepthFields
 
 
-class _Depth(_DepthHead, gc=False, kw_only=True):
+class _Depth(DepthFields, gc=False, kw_only=True):
     bids: Raw = field(name="b")
     asks: Raw = field(name="a")
 
