@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -50,41 +51,15 @@ def level_reader(price_places: int, size_places: int) -> LevelReader:
     These venues print every number of a field with the same decimals. Then the rows without quotes,
     dots and brackets are a list of integers, which numpy reads at 30 ns each where `int` takes 130.
     The form is proven first, over the whole tail. Most often its shape, digits as zeros, is one row
-    over and over, with as many digits before the dots as in the rows before. Otherwise the tail
-    without digits is a fixed pattern, and each number ends in the expected decimals. None where the
-    form is another, or a price is 0: the general parser reads that, or names what is wrong.
+    over and over, with as many digits before the dots as in the rows before. None where the form is
+    not the expected one, or a price is 0: the general parser reads that, or names what is wrong.
     """
-    price_dot, size_dot = b"." * (price_places > 0), b"." * (size_places > 0)
-    blank = b'["' + price_dot + b'","' + size_dot + b'"],'
-    price_end = b"0" + price_dot + b"0" * price_places + b'","'
-    size_end = b"0" + size_dot + b"0" * size_places + b'"]'
-    any_end = size_end[:-1] if price_places == size_places else b""
-    row = b'["0' + price_end + size_end + b","
-    step = len(row)
-    zeroed, digits, not_numbers = _ZEROED, _DIGITS, _NOT_NUMBERS
-    int64, fromstring = np.int64, np.fromstring
-
-    def ends_well(shape: bytes, levels: int) -> bool:
-        if _LONG in shape:
-            return False
-        if any_end:
-            return shape.count(any_end) == 2 * levels
-        return shape.count(price_end) == levels and shape.count(size_end) == levels
-
-    def learn(tail: bytes, shape: bytes) -> tuple[int, int] | None:
-        """How many bids and asks a tail of another shape has; its first row is the next `row`."""
-        nonlocal row, step
-        pattern = tail.translate(None, digits)
-        middle, width = pattern.find(b"a"), len(blank)
-        bids, asks = middle // width, (len(pattern) - middle) // width
-        if pattern != _tail(blank, bids, asks) or not ends_well(shape, bids + asks):
-            return None
-        first = shape.find(b'["')
-        row = shape[first : shape.find(b'"]', first)] + b'"],'
-        step = len(row)
-        return bids, asks
+    learn = _learner(price_places, size_places)
+    row, step = b"", sys.maxsize  # none yet: fits only where both sides are empty
+    zeroed, not_numbers, int64, fromstring = _ZEROED, _NOT_NUMBERS, np.int64, np.fromstring
 
     def read(tail: bytes) -> Levels | None:
+        nonlocal row, step
         shape = tail.translate(zeroed)
         middle = tail.find(b"a")
         bids, asks = middle // step, (len(tail) - middle) // step
@@ -92,7 +67,8 @@ def level_reader(price_places: int, size_places: int) -> LevelReader:
             found = learn(tail, shape)
             if found is None:
                 return None
-            bids, asks = found
+            bids, asks, row = found
+            step = len(row)
         text = tail.translate(None, not_numbers)
         if not bids or not asks:
             text = text.strip(b",")
@@ -106,10 +82,34 @@ def level_reader(price_places: int, size_places: int) -> LevelReader:
             return None
         return bid_prices, values[1:cut:2], ask_prices, values[cut + 1 :: 2]
 
-    def nothing(tail: bytes) -> Levels | None:  # noqa: ARG001
-        return None
+    return read
 
-    return read if max(price_places, size_places) <= MAX_PLACES else nothing
+
+def _learner(
+    price_places: int, size_places: int
+) -> Callable[[bytes, bytes], tuple[int, int, bytes] | None]:
+    """(tail, its shape) → how many bids and asks in rows of any widths, and the shape of a row.
+
+    Without its digits the tail is a fixed pattern, and each number ends in the expected decimals.
+    """
+    price_dot, size_dot = b"." * (price_places > 0), b"." * (size_places > 0)
+    blank = b'["' + price_dot + b'","' + size_dot + b'"],'
+    price_end = b"0" + price_dot + b"0" * price_places + b'","'
+    size_end = b"0" + size_dot + b"0" * size_places + b'"]'
+    known = max(price_places, size_places) <= MAX_PLACES
+
+    def learn(tail: bytes, shape: bytes) -> tuple[int, int, bytes] | None:
+        pattern = tail.translate(None, _DIGITS)
+        middle, width = pattern.find(b"a"), len(blank)
+        bids, asks = middle // width, (len(pattern) - middle) // width
+        if not known or _LONG in shape or pattern != _tail(blank, bids, asks):
+            return None
+        if not shape.count(price_end) == shape.count(size_end) == bids + asks:
+            return None
+        first = shape.find(b'["')
+        return bids, asks, shape[first : shape.find(b'"]', first)] + b'"],'
+
+    return learn
 
 
 def _tail(row: bytes, bids: int, asks: int) -> bytes:
