@@ -139,9 +139,8 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
     def other(text: str) -> int:
         head, _, tail = text.partition(".")
         digits = head + tail
-        plain = digits.isdigit() and digits.isascii() and len(digits) < MAX_LENGTH
-        plain = plain and head != "" and text[-1] != "."
-        if plain and len(tail) <= places:
+        plain = digits.isdigit() and digits.isascii() and head and text[-1] != "."
+        if plain and len(tail) <= places and len(text) <= MAX_LENGTH:
             value = int(digits) * factors[len(tail)]
         else:
             value = scaled(text, exponent)
