@@ -170,7 +170,7 @@ def agree(name: str, route: Route, frame: bytes) -> None:
         (event,) = route(frame, 1)
         return fields(event)
 
-    assert outcome(fast) == outcome(general)
+    assert outcome(fast) == outcome(general), frame
 
 
 def fields(event: Event) -> tuple[Any, ...]:

@@ -96,6 +96,7 @@ def _learner(
     blank = b'["' + price_dot + b'","' + size_dot + b'"],'
     price_end = b"0" + price_dot + b"0" * price_places + b'","'
     size_end = b"0" + size_dot + b"0" * size_places + b'"]'
+    joint = size_end + b',["'
     known = max(price_places, size_places) <= MAX_PLACES
 
     def learn(tail: bytes, shape: bytes) -> tuple[int, int, bytes] | None:
@@ -104,7 +105,14 @@ def _learner(
         bids, asks = middle // width, (len(pattern) - middle) // width
         if not known or _LONG in shape or pattern != _tail(blank, bids, asks):
             return None
-        if not shape.count(price_end) == shape.count(size_end) == bids + asks:
+        # No digit may stand outside the numbers: each bracket is proven with what is around it.
+        start = b'[["' if bids else b"["
+        middle_part = (size_end if bids else b"[") + b'],"a":[' + (b'["' if asks else b"]}}")
+        end = size_end + b"]}}" if asks else b"[]}}"
+        joints = max(bids - 1, 0) + max(asks - 1, 0)
+        if not (shape.startswith(start) and middle_part in shape and shape.endswith(end)):
+            return None
+        if shape.count(price_end) != bids + asks or shape.count(joint) != joints:
             return None
         first = shape.find(b'["')
         return bids, asks, shape[first : shape.find(b'"]', first)] + b'"],'
