@@ -76,8 +76,8 @@ def outcome(read: Callable[[], Any]) -> tuple[str, Any]:
         return "value", read()
     except RefusedError as error:
         return "refused", error.reason
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return "malformed", type(error)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "malformed", None
 
 
 def decimals(text: str, places: int) -> int:
