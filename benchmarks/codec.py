@@ -64,17 +64,24 @@ def ours(frames: Sequence[bytes], *, with_book: bool) -> Callable[[], int]:
     routes = venue.routes(venue.streams(market, channels), {"BTCUSDT": market})
     book = Book()
 
-    def run() -> int:
+    def decode() -> int:
+        events = 0
+        for frame in frames:
+            _, route = routes[venue.key(frame)]
+            events += len(route(frame, 1))
+        return events
+
+    def decode_and_apply() -> int:
         events = 0
         for frame in frames:
             _, route = routes[venue.key(frame)]
             for event in route(frame, 1):
                 events += 1
-                if with_book and type(event) is BookChange:
+                if type(event) is BookChange:
                     book.apply(event)
         return events
 
-    return run
+    return decode_and_apply if with_book else decode
 
 
 class _Depth(msgspec.Struct, gc=False):

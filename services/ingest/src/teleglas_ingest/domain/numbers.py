@@ -126,9 +126,9 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
 
     def parse(text: str) -> int:
         try:
-            if text[dot] == ".":
+            if text[dot] == "." != text[0]:
                 digits = text.replace(".", "", 1)
-                if digits.isdigit():
+                if digits.isdigit() and digits.isascii():
                     value = int(digits)
                     if least <= value <= limit:
                         return value
@@ -139,8 +139,8 @@ def parser(exponent: int, *, most: int, zero: bool = False) -> Parser:
     def other(text: str) -> int:
         head, _, tail = text.partition(".")
         digits = head + tail
-        plain = digits.isdigit() and digits.isascii() and head != "" and len(digits) < MAX_LENGTH
-        if plain and len(tail) <= places:
+        plain = digits.isdigit() and digits.isascii() and head and text[-1] != "."
+        if plain and len(tail) <= places and len(text) <= MAX_LENGTH:
             value = int(digits) * factors[len(tail)]
         else:
             value = scaled(text, exponent)

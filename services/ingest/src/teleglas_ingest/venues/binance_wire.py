@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import Struct, field
 
 from teleglas_ingest.domain.events import Basis, BookChange
 from teleglas_ingest.domain.instrument import Market, Status
 from teleglas_ingest.domain.numbers import RefusedError
 from teleglas_ingest.ports import Ack, Control, Failure, Notice, Stream
-from teleglas_ingest.venues.schema import NS_PER_MS, Id, Level, Millis
+from teleglas_ingest.venues.binance_levels import (
+    LevelParser,
+    Levels,
+    general_parser,
+    level_reader,
+)
+from teleglas_ingest.venues.schema import NS_PER_MS, Id, Millis
 
 __all__ = [
     "BookBody",
@@ -31,18 +36,6 @@ __all__ = [
     "stream_key",
     "subscription",
 ]
-
-Levels = tuple[list[int], list[int], list[int], list[int]]
-"""Prices and sizes of the bids, then of the asks."""
-LevelParser = Callable[[msgspec.Raw, msgspec.Raw], Levels]
-
-_DIGITS = b"0123456789"
-_ZEROED = bytes.maketrans(_DIGITS, b"0" * 10)
-_NOT_DIGITS = b'".[]'
-_ROW = b'[".","."],'
-"""A level without its digits."""
-_LONG = b"0" * 11 + b"."
-"""Eleven digits before the dot: more than any price, and most sizes."""
 
 
 class RestTrade(Struct):
@@ -125,46 +118,11 @@ def control(frame: bytes) -> Control | None:
 
 
 def level_parser(market: Market, price_places: int, size_places: int) -> LevelParser:
-    """Raw JSON of bids and asks → their prices and sizes.
-
-    These venues print every number of a field with the same decimals. Then the rows without quotes,
-    dots and brackets are a list of integers, which numpy reads at 27 ns each where `int` takes 130.
-    The form is proven first: without its digits a side is a fixed pattern, and each number ends in
-    the expected decimals. Rows of any other form go through msgspec and the general parser, which
-    name what is wrong with them.
-    """
-    price, size = market.price, market.size
-    price_end = b"." + b"0" * price_places + b'","'
-    size_end = b"." + b"0" * size_places + b'"]'
-    any_end = b"." + b"0" * price_places + b'"' if price_places == size_places else b""
-    rows = msgspec.json.Decoder(list[Level])
-
-    def slow(raw: bytes) -> tuple[list[int], list[int]]:
-        levels = rows.decode(raw)
-        return [price(p) for p, _ in levels], [size(s) for _, s in levels]
-
-    def ends_well(raw: bytes, levels: int) -> bool:
-        shape = raw.translate(_ZEROED)
-        if _LONG in shape:
-            return False
-        if any_end:
-            return shape.count(any_end) == 2 * levels
-        return shape.count(price_end) == levels and shape.count(size_end) == levels
+    """Raw JSON of bids and asks → their prices and sizes."""
+    read, general = level_reader(price_places, size_places), general_parser(market)
 
     def parse(bids: msgspec.Raw, asks: msgspec.Raw) -> Levels:
-        first, second = bytes(bids), bytes(asks)
-        raw = first[1:-1] + b"," + second[1:-1]
-        raw = raw.strip(b",")
-        pattern = raw.translate(None, _DIGITS) + b","
-        levels = len(pattern) // len(_ROW)
-        if levels and pattern == _ROW * levels and ends_well(raw, levels):
-            text = raw.translate(None, _NOT_DIGITS)
-            values = np.fromstring(text, dtype=np.int64, sep=",").tolist()
-            cut = 2 * (first.count(b"[") - 1)
-            bid_prices, ask_prices = values[:cut:2], values[cut::2]
-            if len(values) == 2 * levels and 0 not in bid_prices and 0 not in ask_prices:
-                return bid_prices, values[1:cut:2], ask_prices, values[cut + 1 :: 2]
-        return *slow(first), *slow(second)
+        return read(bytes(bids) + b',"a":' + bytes(asks) + b"}}") or general(bids, asks)
 
     return parse
 

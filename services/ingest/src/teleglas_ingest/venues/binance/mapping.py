@@ -12,12 +12,15 @@ from teleglas_ingest.domain.numbers import RefusedError, exact
 from teleglas_ingest.ports import Route
 from teleglas_ingest.venues.binance.schemas import (
     BookTickerFrame,
+    DepthFields,
     DepthFrame,
+    DepthHead,
     Symbol,
     TickerFrame,
     TradeFrame,
 )
-from teleglas_ingest.venues.binance_wire import RestTrade, level_parser, status, step
+from teleglas_ingest.venues.binance_levels import SIDES, general_parser, level_reader
+from teleglas_ingest.venues.binance_wire import RestTrade, status, step
 from teleglas_ingest.venues.schema import NS_PER_MS
 
 __all__ = [
@@ -66,12 +69,23 @@ def trade_route(market: Market) -> Route:
 
 
 def depth_route(market: Market) -> Route:
-    decode = msgspec.json.Decoder(DepthFrame).decode
-    levels = level_parser(market, PLACES, -market.instrument.size_exponent)
+    whole = msgspec.json.Decoder(DepthFrame).decode
+    head = msgspec.json.Decoder(DepthHead).decode
+    read = level_reader(PLACES, -market.instrument.size_exponent)
+    general = general_parser(market)
 
     def route(frame: bytes, ts_ingest: int) -> Sequence[Event]:
-        data = decode(frame).data
-        bid_prices, bid_sizes, ask_prices, ask_sizes = levels(data.bids, data.asks)
+        at = frame.find(SIDES)
+        # Two braces: what is open where the levels begin is `data` itself.
+        levels = read(frame[at + 5 :]) if frame.count(b"{", 0, at) == 2 else None
+        data: DepthFields
+        if levels is None:
+            body = whole(frame).data
+            levels = general(body.bids, body.asks)
+            data = body
+        else:
+            data = head(frame[:at] + b"}}").data
+        bid_prices, bid_sizes, ask_prices, ask_sizes = levels
         return (
             BookChange(
                 market,

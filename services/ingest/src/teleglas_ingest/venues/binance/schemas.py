@@ -7,7 +7,16 @@ from msgspec import Raw, Struct, field
 from teleglas_ingest.venues.binance_wire import Filter
 from teleglas_ingest.venues.schema import Id, Millis
 
-__all__ = ["BookTickerFrame", "DepthFrame", "ExchangeInfo", "Symbol", "TickerFrame", "TradeFrame"]
+__all__ = [
+    "BookTickerFrame",
+    "DepthFields",
+    "DepthFrame",
+    "DepthHead",
+    "ExchangeInfo",
+    "Symbol",
+    "TickerFrame",
+    "TradeFrame",
+]
 
 
 class _Trade(Struct, gc=False):
@@ -22,10 +31,21 @@ class TradeFrame(Struct, gc=False):
     data: _Trade
 
 
-class _Depth(Struct, gc=False):
+class DepthFields(Struct, gc=False):
+    """What stands before the levels."""
+
     event_ms: Millis = field(name="E")
     first_id: Id = field(name="U")
     final_id: Id = field(name="u")
+
+
+class DepthHead(Struct, gc=False):
+    """A depth frame up to its levels."""
+
+    data: DepthFields
+
+
+class _Depth(DepthFields, gc=False):
     bids: Raw = field(name="b")
     asks: Raw = field(name="a")
 

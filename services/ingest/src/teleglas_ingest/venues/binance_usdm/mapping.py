@@ -22,9 +22,12 @@ from teleglas_ingest.domain.events import (
 from teleglas_ingest.domain.instrument import Instrument, Kind, Market
 from teleglas_ingest.domain.numbers import Exact, RefusedError, exact, parser, rescale
 from teleglas_ingest.ports import Route
+from teleglas_ingest.venues.binance_levels import SIDES, general_parser, level_reader
 from teleglas_ingest.venues.binance_usdm.schemas import (
     BookTickerFrame,
+    DepthFields,
     DepthFrame,
+    DepthHead,
     ForceOrderFrame,
     MarkPriceFrame,
     OpenInterestBody,
@@ -32,7 +35,7 @@ from teleglas_ingest.venues.binance_usdm.schemas import (
     TickerFrame,
     TradeFrame,
 )
-from teleglas_ingest.venues.binance_wire import RestTrade, level_parser, status, step
+from teleglas_ingest.venues.binance_wire import RestTrade, status, step
 from teleglas_ingest.venues.schema import NS_PER_MS
 
 __all__ = [
@@ -94,13 +97,24 @@ def trade_route(market: Market) -> Route:
 
 
 def depth_route(market: Market) -> Route:
-    decode = msgspec.json.Decoder(DepthFrame).decode
+    whole = msgspec.json.Decoder(DepthFrame).decode
+    head = msgspec.json.Decoder(DepthHead).decode
     instrument = market.instrument
-    levels = level_parser(market, -instrument.price_exponent, -instrument.size_exponent)
+    read = level_reader(-instrument.price_exponent, -instrument.size_exponent)
+    general = general_parser(market)
 
     def route(frame: bytes, ts_ingest: int) -> Sequence[Event]:
-        data = decode(frame).data
-        bid_prices, bid_sizes, ask_prices, ask_sizes = levels(data.bids, data.asks)
+        at = frame.find(SIDES)
+        # Two braces: what is open where the levels begin is `data` itself.
+        levels = read(frame[at + 5 :]) if frame.count(b"{", 0, at) == 2 else None
+        data: DepthFields
+        if levels is None:
+            body = whole(frame).data
+            levels = general(body.bids, body.asks)
+            data = body
+        else:
+            data = head(frame[:at] + b"}}").data
+        bid_prices, bid_sizes, ask_prices, ask_sizes = levels
         transaction_ms = data.transaction_ms
         return (
             BookChange(

@@ -9,7 +9,9 @@ from teleglas_ingest.venues.schema import Id, Millis
 
 __all__ = [
     "BookTickerFrame",
+    "DepthFields",
     "DepthFrame",
+    "DepthHead",
     "ExchangeInfo",
     "ForceOrderFrame",
     "MarkPriceFrame",
@@ -33,14 +35,25 @@ class TradeFrame(Struct, gc=False):
     data: _Trade
 
 
-class _Depth(Struct, gc=False):
+class DepthFields(Struct, gc=False):
+    """What stands before the levels."""
+
     event_ms: Millis = field(name="E")
     first_id: Id = field(name="U")
     final_id: Id = field(name="u")
     previous_final_id: Id = field(name="pu")
+    transaction_ms: Millis | None = field(name="T", default=None)
+
+
+class DepthHead(Struct, gc=False):
+    """A depth frame up to its levels."""
+
+    data: DepthFields
+
+
+class _Depth(DepthFields, gc=False, kw_only=True):
     bids: Raw = field(name="b")
     asks: Raw = field(name="a")
-    transaction_ms: Millis | None = field(name="T", default=None)
 
 
 class DepthFrame(Struct, gc=False):
