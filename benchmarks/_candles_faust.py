@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import Any
 
-import faust  # type: ignore[import-not-found]
+import faust
 from _candles_fold import fold
 
 from teleglas.market.v1.trade_pb2 import TradeBatch
@@ -41,7 +41,7 @@ began: list[float] = []
 seen = [0]
 
 
-@app.agent(trades)  # type: ignore[untyped-decorator]
+@app.agent(trades)
 async def count(stream: Any) -> None:
     async for event in stream.events():
         if not began:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 
 from teleglas.market.v1.candle_pb2 import Candle
+from teleglas.market.v1.types_pb2 import SIDE_BUY
+from teleglas.signal.v1.signal_pb2 import SignalScore
+from teleglas.whale.v1.whale_pb2 import WHALE_KIND_LIQUIDATION_CASCADE, WhaleAlert
 from teleglas_cli.up.options import Source
 from teleglas_cli.up.product import Product
 from teleglas_common.testing import eventually
 from teleglas_common.testing.realdata import realdata
 from teleglas_contracts import topics
+from tests.support.intelligence import all_said, latest, rescored
 from tests.support.log import (
     NS_PER_S,
     SECONDS,
@@ -38,9 +42,25 @@ pytestmark = [pytest.mark.e2e, pytest.mark.realdata, pytest.mark.timeout(600)]
 DAYS = ("20240808", "20240809")
 NAMES = tuple(f"spot_{pair}_{day}" for pair in ("btcusdt", "ethusdt") for day in DAYS)
 MARKETS = {"BTCUSDT": ("binance", "BTC-USDT"), "ETHUSDT": ("binance", "ETH-USDT")}
-DIGESTED = (topics.MARKET_TRADES_V1, topics.MARKET_CANDLES_V1, topics.MARKET_SUMMARIES_V1)
+DIGESTED = (
+    topics.MARKET_TRADES_V1,
+    topics.MARKET_CANDLES_V1,
+    topics.MARKET_SUMMARIES_V1,
+    topics.WHALE_ALERTS_V1,
+    topics.PREDICTION_FORECASTS_V1,
+)
+SCORES = topics.SIGNAL_SCORES_V1
+"""Apart: which inputs a score waited for depends on the run, and its receipt says it."""
+QUICK = (
+    ("TELEGLAS_DETECTOR__MIN_OBSERVATIONS", "200"),
+    ("TELEGLAS_DETECTOR__QUANTILE", "0.98"),
+)
+"""Ten minutes of a market are few to know it by."""
 BUSY = (topics.MARKET_TRADES_V1, topics.MARKET_BOOKS_V1)
-KILLS = ("market-data", "gateway", "market-data", "gateway", "market-data")
+KILLS = (
+    *("market-data", "whale-detector", "signal-scorer", "prediction", "gateway"),
+    *("notification", "market-data", "whale-detector"),
+)
 """Not ingest: frames that were on the wire to it are gone, and no venue sends book diffs again."""
 MIDNIGHT_NS = 1_723_161_600 * NS_PER_S
 SLACK_NS = NS_PER_S
@@ -105,15 +125,22 @@ async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
 ):
     """Trades in topic and database, candles over midnight: equal to the raw frames, exactly."""
     expected = recorded()
-    async with running_product(tmp_path, source=Source.CAPTURE, captures=captures()) as product:
+    async with running_product(
+        tmp_path, source=Source.CAPTURE, captures=captures(), extra_env=QUICK
+    ) as product:
         await drained(product)
         await settled(product)
+        await all_said(product)
         read = await trades(product.bus)
         rows = await stored(product)
         made = await candles(product.bus)
         letters = [await dead_letters(product.bus, t) for t in topics.ALL if t.dead_letter]
         for topic in DIGESTED:
             first_digests[topic.name] = (await digest(product.bus, topic))[0]
+        scores, counted = await digest(product.bus, SCORES)
+        again = [await rescored(product) for _ in range(2)]
+        alerts = await latest(product, topics.WHALE_ALERTS_V1, WhaleAlert)
+        scored = await latest(product, SCORES, SignalScore)
         errors = list(product.errors)
 
     assert read.prints == expected
@@ -124,8 +151,29 @@ async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
         _assert_candles(made[market], prints)
     assert not any(letters)
     assert not errors
+    assert counted.events.keys() == scored.keys()
+    assert scored
+    assert [one["digest"] for one in again] == [scores, scores]
+    _assert_alerts_add_up(alerts.values(), expected)
+    for score in scored.values():
+        total = sum(part.points for part in score.receipt.contributions)
+        assert abs(total - score.score) <= 1e-9
     record_property("trades", read.total)
     print(f"{read.total} trades, {sum(map(len, made.values()))} candles")  # noqa: T201
+
+
+def _assert_alerts_add_up(
+    alerts: Iterable[WhaleAlert], expected: Mapping[tuple[str, str], Mapping[str, Print]]
+) -> None:
+    """Each alert's fills are trades of the capture, and their notional is the alert's, exactly."""
+    closed = [alert for alert in alerts if alert.kind != WHALE_KIND_LIQUIDATION_CASCADE]
+    assert closed
+    for alert in closed:
+        fills = [expected[alert.venue, alert.instrument][trade] for trade in alert.trade_ids]
+        assert len(fills) == alert.fills
+        assert {fill.buys for fill in fills} == {alert.side == SIDE_BUY}
+        notional = sum(fill.price * fill.size for fill in fills)
+        assert exact(alert.notional, alert.quote_exponent) == notional
 
 
 def _assert_candles(made: dict[tuple[str, int], Candle], prints: dict[str, Print]) -> None:
@@ -160,6 +208,7 @@ async def test_a_capture_with_halved_batches_and_kills_says_the_same(tmp_path, f
     halved = (
         ("TELEGLAS_INGEST__BATCH_MAX_TRADES", "256"),
         ("TELEGLAS_INGEST__BATCH_MAX_AGE_MS", "10"),
+        *QUICK,
     )
     async with running_product(
         tmp_path, source=Source.CAPTURE, captures=captures(), extra_env=halved
@@ -171,10 +220,14 @@ async def test_a_capture_with_halved_batches_and_kills_says_the_same(tmp_path, f
         await drained(product)
         await eventually(lambda: product.processes["ingest"].running, timeout_s=60)
         await settled(product)
+        await all_said(product)
         read = await trades(product.bus)
+        scores, _ = await digest(product.bus, SCORES)
+        again = await rescored(product, "--receipts")
         second = {topic.name: (await digest(product.bus, topic))[0] for topic in DIGESTED}
     assert read.prints == recorded()
     assert second == first_digests
+    assert again["digest"] == scores
 
 
 async def _grew(product: Product, wanted: int) -> None:
