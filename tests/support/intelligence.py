@@ -46,7 +46,7 @@ async def latest(product: Product, topic: Topic, kind: type[Message]) -> dict[st
     for records in (await read_all(product.bus, topic.name)).values():
         for record in records:
             message: Any = decode(record)
-            if isinstance(message, kind):
+            if type(message) is kind:
                 found[message.id] = message
     return found
 

@@ -71,3 +71,20 @@ async def test_redrive_skips_what_never_was_a_record(bus: Bus) -> None:
     letter = dead_letter(topic, record, PoisonError("a", ""), consumer="t", now_ns=1)
     await publish(bus, [type(letter)(twin.topic, 0, b"k", frame.SerializeToString())])
     assert await run(bus, topic) == RedriveReport({"a": 1}, 1)
+
+
+async def test_record_that_two_consumers_buried_goes_back_once(bus: Bus) -> None:
+    """All of its readers read it again, so a second copy would only be a repeat."""
+    topic = make_topic(partitions=1)
+    await bus.create([topic])
+    await publish(bus, [numbered(topic, 0, 1)])
+    ((record,),) = (await read_all(bus, topic.name)).values()
+    await publish(
+        bus,
+        [
+            dead_letter(topic, record, PoisonError(cause, "expected good"), consumer=by, now_ns=1)
+            for by, cause in (("first", "a"), ("second", "a"), ("third", "b"))
+        ],
+    )
+    assert (await run(bus, topic)).sent == {"a": 1, "b": 0}
+    assert sum((await bus.ends([topic.name])).values()) == 2

@@ -27,6 +27,8 @@ __all__ = ["RedriveReport", "redrive"]
 _POLL_RECORDS = 500
 _POLL_TIMEOUT_S = 1.0
 _IDLE_LIMIT_S = 60.0
+_Place = tuple[int, int]
+"""Partition and offset of the record that could not be handled."""
 NOT_A_RECORD = -1
 """Offset of a dead letter whose input never was a record: there is nowhere to send it back to."""
 
@@ -52,17 +54,19 @@ async def redrive(
 
     Each cause has a consumer group of its own, which remembers what was sent: a second run sends
     only what is new. A run that is killed may send up to one batch again. Within a cause the order
-    of the dead letters is kept.
+    of the dead letters is kept. A record that several consumers could not take goes back once: all
+    of them read it again.
     """
     ends = await bus.ends([dead_letter_topic])
     wanted = sorted(causes) if causes else await _causes(bus, ends)
     sent: Counter[str] = Counter()
     skipped = 0
+    places: set[_Place] = set()
     for cause in wanted:
         left = None if limit is None else limit - sent.total()
         if left is not None and left <= 0:
             break
-        run = _CauseRun(bus, publisher, dead_letter_topic, cause, left)
+        run = _CauseRun(bus, publisher, dead_letter_topic, cause, left, places)
         await run.to_ends(ends)
         sent[cause] = run.sent
         skipped += run.skipped
@@ -73,13 +77,20 @@ class _CauseRun:
     """One pass over the dead letters of one cause."""
 
     def __init__(
-        self, bus: Bus, publisher: Publisher, topic: str, cause: str, limit: int | None
+        self,
+        bus: Bus,
+        publisher: Publisher,
+        topic: str,
+        cause: str,
+        limit: int | None,
+        places: set[_Place],
     ) -> None:
         self.sent = 0
         self.skipped = 0
         self._publisher = publisher
         self._cause = cause
         self._limit = limit
+        self._places = places
         self._consumer: GroupConsumer = bus.consumer([topic], f"redrive.{topic}.{cause}")
         self._positions: dict[TopicPartition, int] = {}
         self._begins = bus.begins
@@ -131,13 +142,19 @@ class _CauseRun:
             letter = _letter(record)
             if letter.cause == self._cause and letter.offset == NOT_A_RECORD:
                 self.skipped += 1
-            elif letter.cause == self._cause:
+            elif letter.cause == self._cause and self._is_new(letter):
                 await self._publisher.send(_original(letter))
                 self.sent += 1
             position = record.offset + 1
         await self._publisher.flush()
         self._positions[partition] = position
         await self._consumer.commit({partition: position})
+
+    def _is_new(self, letter: DeadLetter) -> bool:
+        place = (letter.partition, letter.offset)
+        known = place in self._places
+        self._places.add(place)
+        return not known
 
 
 async def _causes(bus: Bus, ends: Mapping[TopicPartition, int]) -> list[str]:
