@@ -45,9 +45,10 @@ async def latest(product: Product, topic: Topic, kind: type[Message]) -> dict[st
     found: dict[str, Any] = {}
     for records in (await read_all(product.bus, topic.name)).values():
         for record in records:
-            message: Any = decode(record)
-            if type(message) is kind:
-                found[message.id] = message
+            message = decode(record)
+            if isinstance(message, kind):
+                revision: Any = message
+                found[revision.id] = revision
     return found
 
 

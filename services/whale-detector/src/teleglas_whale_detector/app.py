@@ -205,7 +205,7 @@ class WhaleApp:
         metrics = Metrics.of(SERVICE)
         publisher = MeasuredPublisher(bus.publisher(), metrics)
         self.database = Database(settings)
-        tools = Tools(SystemClock(), Counts(metrics), settings.whales.definition())
+        tools = Tools(SystemClock(), Counts(metrics), settings.detector.definition())
         self.detector = FaustWorker(faust_settings(settings), tools, publisher, BusMetrics(metrics))
         self.grpc = Queried(settings, self.database, self.detector, metrics)
         self.http = HealthServer(settings.http, self.health, metrics.registry)
@@ -227,8 +227,8 @@ def faust_settings(settings: Settings) -> FaustSettings:
     servers = [server.strip() for server in settings.kafka.bootstrap.split(",")]
     return FaustSettings(
         broker=";".join(f"kafka://{server}" for server in servers),
-        flush_interval_s=settings.whales.flush_every_s,
-        flush_records=settings.whales.flush_records,
+        flush_interval_s=settings.detector.flush_every_s,
+        flush_records=settings.detector.flush_records,
         credentials=_credentials(settings.kafka),
     )
 

@@ -15,12 +15,12 @@ from teleglas_common.settings import (
 )
 from teleglas_whale_detector.domain.sketch import Definition
 
-__all__ = ["Settings", "WhalesSection"]
+__all__ = ["Settings", "DetectorSection"]
 
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class WhalesSection(Section):
+class DetectorSection(Section):
     """What counts as a whale and how state is kept; change the version with the first three."""
 
     version: Annotated[int, Field(ge=1)] = Field(default=1, description="of this definition")
@@ -45,7 +45,7 @@ class Settings(ServiceSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
-    whales: WhalesSection = Field(default_factory=WhalesSection)
+    detector: DetectorSection = Field(default_factory=DetectorSection)
     principal_secret: SecretStr = Field(
         default=SecretStr(""), description="verifies the principal in gRPC metadata"
     )

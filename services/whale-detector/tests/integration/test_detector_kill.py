@@ -50,8 +50,8 @@ def started(stack: StackAddresses, dsn: str, log: Path) -> subprocess.Popen[byte
         **os.environ,
         "TELEGLAS_KAFKA__BOOTSTRAP": stack.kafka_bootstrap,
         "TELEGLAS_POSTGRES__DSN": dsn,
-        "TELEGLAS_WHALES__FLUSH_EVERY_S": "0.3",
-        "TELEGLAS_WHALES__MIN_OBSERVATIONS": str(MIN_OBSERVATIONS),
+        "TELEGLAS_DETECTOR__FLUSH_EVERY_S": "0.3",
+        "TELEGLAS_DETECTOR__MIN_OBSERVATIONS": str(MIN_OBSERVATIONS),
     }
     with log.open("ab") as out:
         return subprocess.Popen(
