@@ -9,8 +9,8 @@ import sys
 import time
 
 import numpy as np
-import pandas as pd
-import vectorbt as vbt
+import pandas as pd  # type: ignore[import-untyped]
+import vectorbt as vbt  # type: ignore[import-not-found]
 
 
 def run(close: pd.Series, high: pd.Series, low: pd.Series, fees: float) -> float:
