@@ -9,8 +9,8 @@ import sys
 import time
 
 import numpy as np
-import pandas as pd
-import vectorbt as vbt
+import pandas as pd  # type: ignore[import-untyped]
+import vectorbt as vbt  # type: ignore[import-not-found]
 
 
 def run(close: pd.Series, high: pd.Series, low: pd.Series, fees: float) -> float:
@@ -35,9 +35,9 @@ def main() -> None:
     index = pd.to_datetime(arrays["ts"])
     close, high, low = (pd.Series(arrays[name], index=index) for name in ("close", "high", "low"))
     run(close[:500], high[:500], low[:500], fees)
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     total = run(close, high, low, fees)
-    seconds = time.perf_counter() - began_s
+    seconds = time.process_time() - began_s
     sys.stdout.write(json.dumps({"bars": len(close), "seconds": seconds, "total_return": total}))
 
 

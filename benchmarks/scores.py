@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.market.v1.progress_pb2 import Progress
+from teleglas.market.v1.types_pb2 import SIDE_BUY, SIDE_SELL
 from teleglas.whale.v1.whale_pb2 import WhaleAlert
 from teleglas_common.bus.encode import decode, outgoing
 from teleglas_common.bus.ports import Incoming, Outgoing, Record
@@ -104,7 +105,8 @@ def _alerts(instrument: str, second: int, rng: random.Random) -> Iterator[Outgoi
     if rng.random() < 0.02:
         alert = WhaleAlert(
             id=f"{instrument}:{second}", venue="binance", instrument=instrument,
-            side=rng.choice((1, 2)), notional=rng.randrange(10**5, 10**6), ts_event=ts - 1,
+            side=rng.choice((SIDE_BUY, SIDE_SELL)),
+            notional=rng.randrange(10**5, 10**6), ts_event=ts - 1,
         )  # fmt: skip
         yield outgoing(topic, alert, key=alert.id, subject=instrument, now_ns=0)
     mark = Progress(

@@ -243,3 +243,24 @@ def test_resumed_join_goes_on_as_the_first_would_have(
     second.resume(first.snapshot())
     assert before + run(second, taken[cut:]) == run(whole, taken)
     assert second.snapshot() == whole.snapshot()
+
+
+def test_an_awaited_input_is_waited_for_past_the_deadline() -> None:
+    """Known to be on its way: the tick goes out whole, later."""
+    join = TickJoin(("books", "news"), interval_ns=10, deadline_ns=5)
+    join.observe("books", 1)
+    join.observe("books", 100)
+    assert join.release(1, ("news",)) == []
+    join.observe("news", 10)
+    assert join.release(1, ("news",)) == [Tick(10)]
+    assert join.release(1) == [Tick(20, ("news",))]
+
+
+def test_ticks_that_are_left_out_never_come() -> None:
+    """Behind a silence of years nobody wants each of its ticks."""
+    join = TickJoin(("books",), interval_ns=10, deadline_ns=5)
+    join.observe("books", 1)
+    join.skip_to(1_001)
+    join.skip_to(5)
+    join.observe("books", 1_025)
+    assert join.release() == [Tick(1_010), Tick(1_020)]

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--interval", default="5m", choices=sorted(LADDERS), help="of the files")
     parser.add_argument("--cost-bp", type=float, default=10.0, help="of each change of position")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="versions of weights, as JSON")
-    parser.add_argument("--tick-s", type=int, default=None, help="cadence of the topics' scores")
+    parser.add_argument("--tick-s", type=int, default=None, help="cadence; with receipts, theirs")
     parser.add_argument("--receipts", action="store_true", help="follow the scores on the topic")
     parser.add_argument("--digest", action="store_true", help="hash the scores")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -136,10 +136,10 @@ def _look_ahead(
 async def _of_topics(arguments: argparse.Namespace, weights: Sequence[Weights]) -> dict[str, Any]:
     bus = create_bus(KafkaSection(bootstrap=arguments.kafka), "teleglas-backtest")
     receipts = await read_receipts(bus) if arguments.receipts else None
-    section = ScoresSection()
-    cadence = section.cadence()
-    if arguments.tick_s:
-        cadence = Cadence(arguments.tick_s * SECOND_NS, cadence.deadline_ns)
+    cadence = ScoresSection().cadence()
+    tick_ns = (arguments.tick_s or 0) * SECOND_NS or (receipts.tick_ns if receipts else 0)
+    if tick_ns:
+        cadence = Cadence(tick_ns, cadence.deadline_ns)
     made = await replay(
         bus, registry=Metrics(), cadence=cadence, weights=weights, receipts=receipts
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from teleglas.market.v1.candle_pb2 import Candle
@@ -50,6 +51,16 @@ class Receipts:
 
     ticks: dict[str, list[Tick]] = field(default_factory=dict)
     weights: dict[int, Weights] = field(default_factory=dict)
+
+    @property
+    def tick_ns(self) -> int:
+        """The cadence of the first run: the smallest step between its ticks, 0 if there is none."""
+        steps = {
+            later - tick
+            for ticks in self.ticks.values()
+            for tick, later in pairwise(sorted({one.ts_event for one in ticks}))
+        }
+        return min(steps, default=0)
 
     def add(self, score: SignalScore) -> None:
         """Take a score in; a tick that was written twice counts once."""

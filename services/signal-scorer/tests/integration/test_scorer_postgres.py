@@ -148,6 +148,7 @@ async def test_weights_change_at_runtime_behind_everything_that_was_scored(desk:
         assert score.receipt.weights_version == expected
     assert (await desk.stub.GetWeights(pb.GetWeightsRequest())).weights == made.weights
     row = await desk.pool.fetchrow(f"SELECT * FROM {SCHEMA}.audit")  # noqa: S608
+    assert row is not None
     assert (row["tenant_id"], row["principal_id"], row["version"]) == ("acme", "ann", 2)
     assert row["reason"] == "flow is what moves it"
     live = await desk.rig.digest()

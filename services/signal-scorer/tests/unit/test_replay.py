@@ -61,6 +61,7 @@ async def test_replay_with_receipts_equals_a_live_run_that_lacked_alerts() -> No
     await rig.drain()
     assert digest_of(await again(rig)) != await rig.digest()
     receipts = await read_receipts(rig.bus)
+    assert receipts.tick_ns == CADENCE.tick_ns
     assert digest_of(await again(rig, receipts)) == await rig.digest()
 
 
