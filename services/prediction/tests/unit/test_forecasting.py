@@ -96,7 +96,7 @@ def test_features_of_a_matrix_are_those_of_single_windows() -> None:
     assert features(singles[0]).shape == (len(FEATURES),)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(
         st.tuples(st.floats(1e-9, 1e12), st.floats(1, 10), st.floats(0, 1e15), st.floats(0, 1)),
@@ -211,7 +211,7 @@ def test_series_resolves_each_forecast_at_its_target_once() -> None:
         assert done.loss == done.walk_loss
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(st.integers(1, 299))
 def test_series_restored_anywhere_goes_on_to_the_last_bit(cut: int) -> None:
     """State as bytes and back changes nothing of what follows."""

@@ -50,7 +50,7 @@ async def test_forecasts_after_warm_up_are_published_and_in_the_ledger() -> None
 
 async def test_crashes_on_the_way_change_no_forecast() -> None:
     """Killed again and again, topic, ledger and outcomes are those of a quiet run."""
-    bars = [raw(one) for one in candles(400)]
+    bars = [raw(one) for one in candles(250)]
     quiet, killed = Rig(), Rig(checkpoint_s=0.001)
     for rig in (quiet, killed):
         await rig.create()
