@@ -49,6 +49,9 @@ class DeliverySection(Section):
     edit_gap_s: Seconds = Field(
         default=3.0, description="better knowledge is gathered so long before a message is edited"
     )
+    keep_days: Annotated[int, Field(ge=2, le=3_650)] = Field(
+        default=90, description="deliveries that are over are dropped after so long"
+    )
     lease_s: Annotated[float, Field(ge=20)] = Field(
         default=60.0, description="a chat of a replica that died is free again after this"
     )
