@@ -15,6 +15,8 @@ from teleglas_notification.sending import Sender
 __all__ = ["Dispatcher"]
 
 SECOND_NS = 1_000_000_000
+STOP_WITHIN_S = 1.0
+"""A pause of an hour must not hold up the end of the process."""
 LOOK_S = 5.0
 """Other replicas' messages are looked for this often."""
 STATUS_NAMES = {SENT: "sent", EDITED: "edited", FAILED: "failed"}
@@ -71,7 +73,7 @@ class Dispatcher:
             while not self._stopping:
                 wait_s = self._sender.limiter.wait_s()
                 if wait_s > 0:
-                    await self._clock.sleep(wait_s)
+                    await self._clock.sleep(min(wait_s, STOP_WITHIN_S))
                     continue
                 job = await self._outbox.take(self._sender.channel.name)
                 if job is None:
