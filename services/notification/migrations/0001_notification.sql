@@ -59,8 +59,10 @@ CREATE TABLE cards (
     version integer NOT NULL,
     ts_event bigint NOT NULL,
     body bytea NOT NULL,
-    traceparent text NOT NULL
+    traceparent text NOT NULL,
+    updated_ns bigint NOT NULL
 );
+CREATE INDEX cards_by_age ON cards (updated_ns);
 
 -- One row for an event and a subscriber, whatever happens to it. Statuses are DeliveryStatus.
 CREATE TABLE deliveries (
@@ -85,6 +87,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_waiting ON deliveries (tenant_id, subscriber_id, seq)
     WHERE status = 1 AND message_id IS NULL;
 CREATE INDEX deliveries_unreported ON deliveries (seq) WHERE reported < revision;
+CREATE INDEX deliveries_of_event ON deliveries (event_id);
 CREATE INDEX deliveries_by_message ON deliveries (message_id);
 CREATE INDEX deliveries_by_time ON deliveries (tenant_id, ts_event DESC, seq DESC);
 

@@ -27,6 +27,7 @@ from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_notification.adapters.candles import MarketDataCandles
+from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.directory import PostgresDirectory
 from teleglas_notification.adapters.grpc_service import ERRORS, Access, NotificationsService
 from teleglas_notification.adapters.outbox import Outbox
@@ -106,11 +107,12 @@ class Bell:
 
 
 class Reports:
-    """Writes deliveries to the log."""
+    """Writes deliveries to the log, and drops those of long ago."""
 
-    def __init__(self, publisher: Publisher, database: Database) -> None:
+    def __init__(self, publisher: Publisher, database: Database, keep_days: int) -> None:
         self._clock = SystemClock()
         self._reporter = Reporter(publisher, self._clock)
+        self._cleaner = Cleaner(self._clock, keep_days)
         self._database = database
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
@@ -123,13 +125,15 @@ class Reports:
 
     async def run(self) -> None:
         try:
-            await steadily(
-                lambda: self._reporter.run(self._database.pool, self._stopping),
-                "reports",
-                self._clock,
-            )
+            await steadily(self._work, "reports", self._clock)
         finally:
             self._over.set()
+
+    async def _work(self) -> None:
+        pool = self._database.pool
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reporter.run(pool, self._stopping))
+            group.create_task(self._cleaner.run(pool, self._stopping))
 
     async def stop(self) -> None:
         self._stopping.set()
@@ -333,7 +337,7 @@ class NotificationApp:
         self.sending = [
             Sending(settings, channel, painter, self.database, bell, counts) for channel in channels
         ]
-        reports = Reports(publisher, self.database)
+        reports = Reports(publisher, self.database, settings.delivery.keep_days)
         bell.first += self.sending
         bell.then.append(reports)
         front = [] if bot is None else [Front(settings.telegram, bot, self.database, counts)]

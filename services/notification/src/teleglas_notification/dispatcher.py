@@ -9,11 +9,14 @@ from collections.abc import Callable
 from teleglas_common.clock import Clock
 from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT, Outbox
 from teleglas_notification.counts import Counts
+from teleglas_notification.ports import Job
 from teleglas_notification.sending import Sender
 
 __all__ = ["Dispatcher"]
 
 SECOND_NS = 1_000_000_000
+STOP_WITHIN_S = 1.0
+"""A pause of an hour must not hold up the end of the process."""
 LOOK_S = 5.0
 """Other replicas' messages are looked for this often."""
 STATUS_NAMES = {SENT: "sent", EDITED: "edited", FAILED: "failed"}
@@ -40,6 +43,7 @@ class Dispatcher:
         self._settled = settled
         self._woken = asyncio.Event()
         self._stopping = False
+        self._working = 0
 
     def wake(self) -> None:
         """Something may be due."""
@@ -51,38 +55,43 @@ class Dispatcher:
         self.wake()
 
     async def run(self) -> None:
-        """Send until stopped. What is due goes out over `workers` tasks at a time."""
+        """Send until stopped. What is due goes out by at most `workers` calls at a time."""
         while not self._stopping:
             self._woken.clear()
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._workers):
-                    group.create_task(self._work())
+                self._working = 1
+                group.create_task(self._work(group))
             await self._measure()
             if not self._stopping:
                 await self._rest()
 
-    async def _work(self) -> None:
-        """Send until nothing is due."""
-        while not self._stopping:
-            wait_s = self._sender.limiter.wait_s()
-            if wait_s > 0:
-                await self._clock.sleep(wait_s)
-                continue
-            if not await self.step():
-                return
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        """Send until nothing is due. Whoever finds work calls for help first, so that an idle
+        channel asks the database once, not once for each worker.
+        """
+        try:
+            while not self._stopping:
+                wait_s = self._sender.limiter.wait_s()
+                if wait_s > 0:
+                    await self._clock.sleep(min(wait_s, STOP_WITHIN_S))
+                    continue
+                job = await self._outbox.take(self._sender.channel.name)
+                if job is None:
+                    return
+                self._sender.limiter.took()
+                if self._working < self._workers:
+                    self._working += 1
+                    group.create_task(self._work(group))
+                await self._finish(job)
+        finally:
+            self._working -= 1
 
-    async def step(self) -> bool:
-        """Make one call, if one is due."""
-        job = await self._outbox.take(self._sender.channel.name)
-        if job is None:
-            return False
-        self._sender.limiter.took()
+    async def _finish(self, job: Job) -> None:
         outcome = await self._sender.send(job)
         moved = await self._outbox.settle(job, outcome)
         for status, count in moved:
             self._counts.delivered(self._sender.channel.name, STATUS_NAMES[status], count)
         self._settled()
-        return True
 
     async def _measure(self) -> None:
         channel = self._sender.channel.name

@@ -23,6 +23,7 @@ __all__ = [
     "WebhookSection",
 ]
 
+PICTURE_S = 2.0
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -49,8 +50,11 @@ class DeliverySection(Section):
     edit_gap_s: Seconds = Field(
         default=3.0, description="better knowledge is gathered so long before a message is edited"
     )
+    keep_days: Annotated[int, Field(ge=2, le=3_650)] = Field(
+        default=90, description="deliveries that are over are dropped after so long"
+    )
     lease_s: Annotated[float, Field(ge=20)] = Field(
-        default=60.0, description="a chat of a replica that died is free again after this"
+        default=30.0, description="a chat of a replica that died is free again after this"
     )
 
 
@@ -149,6 +153,16 @@ class Settings(ServiceSettings):
     require_principal: bool = Field(
         default=False, description="refuse calls without a principal; needs the secret"
     )
+
+    @model_validator(mode="after")
+    def _leases_outlive_calls(self) -> Self:
+        longest_s = 2 * max(self.telegram.call_timeout_s, self.webhook.timeout_s) + PICTURE_S
+        if self.delivery.lease_s < longest_s:
+            raise ValueError(
+                f"expected a lease of {longest_s:g} s or more, as long as two calls and a picture,"
+                f" was {self.delivery.lease_s:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _principals_can_be_verified(self) -> Self:

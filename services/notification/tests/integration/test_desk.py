@@ -167,7 +167,7 @@ async def test_forged_and_broken_updates_do_nothing(
 
 
 @asynccontextmanager
-async def stub_on(rig: Rig) -> AsyncIterator[NotificationsStub]:
+async def stub_on(rig: Rig) -> AsyncIterator[Any]:
     access = Access(
         tenant_reader(SIGNER, required=False), ("console", "telegram", "webhook"), False, 10.0
     )

@@ -54,6 +54,8 @@ def started(
         "TELEGLAS_DELIVERY__PER_SECOND": "200",
         "TELEGLAS_DELIVERY__EDIT_GAP_S": "0.1",
         "TELEGLAS_DELIVERY__LEASE_S": "20",
+        "TELEGLAS_TELEGRAM__CALL_TIMEOUT_S": "5",
+        "TELEGLAS_WEBHOOK__TIMEOUT_S": "5",
     }
     with log.open("ab") as out:
         return subprocess.Popen(

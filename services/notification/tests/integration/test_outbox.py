@@ -14,9 +14,11 @@ from notification_rig import FAST, TOKEN, FastClock, opened, telegram_on
 from notification_samples import T0, card, whale
 
 from teleglas_common.testing import eventually
+from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT
 from teleglas_notification.adapters.planning import HELD, SUPPRESSED
 from teleglas_notification.adapters.resend import resend
+from teleglas_notification.adapters.store import QUEUED
 from teleglas_notification.domain.people import HOUR_NS
 from teleglas_notification.ports import Outcome
 from teleglas_sim.botapi.server import BotApiServer
@@ -243,6 +245,25 @@ async def test_outbox_five_thousand_faulty_answers_lose_nothing(
             copies += sum(count - 1 for count in Counter(told).values())
         assert copies <= taken
         assert rig.counted("teleglas_notification_possible_repeats_total", "telegram") >= copies
+
+
+async def test_cleaner_drops_what_is_over_and_keeps_what_waits(
+    database_dsn: str, server: BotApiServer
+) -> None:
+    """Old and reported goes with its message and card; what waits stays, however old it is."""
+    async with opened(database_dsn) as rig, telegram_on(server) as channel:
+        who = await rig.subscribe()
+        await rig.tell([card(1)], [who])
+        await run_until(rig.dispatcher(channel), lambda: len(shown(server, 1001)) == 1, 20)
+        await rig.tell([card(2)], [who])
+        await rig.pool.execute("UPDATE notification.deliveries SET reported = revision")
+        await rig.pool.execute("UPDATE notification.deliveries SET created_ns = 1")
+        await rig.pool.execute("UPDATE notification.messages SET created_ns = 1")
+        await rig.pool.execute("UPDATE notification.cards SET updated_ns = 1")
+        await Cleaner(rig.clock, 90).clean(rig.pool)
+        assert await rig.statuses() == {QUEUED: 1}
+        assert await rig.pool.fetchval("SELECT count(*) FROM notification.messages") == 0
+        assert await rig.pool.fetchval("SELECT count(*) FROM notification.cards") == 1
 
 
 async def test_outbox_event_time_is_what_the_delivery_carries(

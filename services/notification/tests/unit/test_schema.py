@@ -15,8 +15,7 @@ from teleglas_common.clock import SystemClock
 from teleglas_common.telemetry import Metrics
 from teleglas_common.testing.realdata import realdata
 from teleglas_notification.bot.desk import Answer, Heard
-from teleglas_notification.bot.front import ALLOWED
-from teleglas_notification.bot.updates import Poller, Receptionist, bot_commands
+from teleglas_notification.bot.updates import ALLOWED, Poller, Receptionist, bot_commands
 from teleglas_notification.channels.telegram import TelegramChannel
 from teleglas_notification.counts import Counts
 from teleglas_notification.domain.people import Subscriber

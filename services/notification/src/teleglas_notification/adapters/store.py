@@ -72,13 +72,14 @@ class PostgresStore:
         new = 0
         for one in cards:
             version = await connection.fetchval(
-                "INSERT INTO notification.cards AS c VALUES ($1, 1, $2, $3, $4)"
-                " ON CONFLICT (event_id) DO UPDATE SET body = excluded.body,"
+                "INSERT INTO notification.cards AS c VALUES ($1, 1, $2, $3, $4, $5)"
+                " ON CONFLICT (event_id) DO UPDATE SET body = excluded.body, updated_ns = $5,"
                 " version = c.version + 1 WHERE c.body <> excluded.body RETURNING version",
                 one.card.event_id,
                 one.card.ts_event,
                 dump_card(one.card),
                 one.traceparent,
+                now_ns,
             )
             inserted = await self._deliver(connection, one, now_ns)
             new += len(inserted)

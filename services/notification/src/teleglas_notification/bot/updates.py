@@ -16,7 +16,15 @@ from teleglas_notification.bot.desk import Answer, Desk, Heard
 from teleglas_notification.channels.masking import masked
 from teleglas_notification.counts import Counts
 
-__all__ = ["MAX_UPDATE_BYTES", "Poller", "Receptionist", "WebhookServer", "heard_of"]
+__all__ = [
+    "ALLOWED",
+    "MAX_UPDATE_BYTES",
+    "SECRET_HEADER",
+    "Poller",
+    "Receptionist",
+    "WebhookServer",
+    "heard_of",
+]
 
 MAX_UPDATE_BYTES = 64 << 10
 MAX_TEXT = 512
