@@ -15,6 +15,7 @@ from teleglas_cli.up.services import Layout, answers
 __all__ = ["Chat", "chat_of"]
 
 TOKEN_VARIABLE = "TELEGRAM_TOKEN"  # noqa: S105  # the name of a variable
+WATCH_VARIABLE = "TELEGLAS_TELEGRAM__DEFAULT_WATCH"
 READY_TIMEOUT_S = 30.0
 
 
@@ -46,5 +47,9 @@ def chat_of(layout: Layout, logs: Path, environment: Mapping[str, str] = os.envi
         lambda: answers(f"{url}/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
     )
-    settings = {"TELEGLAS_TELEGRAM__TOKEN": token, "TELEGLAS_TELEGRAM__API_URL": url}
+    settings = {
+        "TELEGLAS_TELEGRAM__TOKEN": token,
+        "TELEGLAS_TELEGRAM__API_URL": url,
+        "TELEGLAS_TELEGRAM__DEFAULT_WATCH": environment.get(WATCH_VARIABLE, "whale,liquidation"),
+    }
     return Chat(settings, url, process)

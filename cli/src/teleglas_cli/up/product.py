@@ -40,6 +40,11 @@ Say = Callable[[str], None]
 
 STOP_GRACE_S = 20.0
 KEY_TIMEOUT_S = 30.0
+SIMULATED = {
+    "TELEGLAS_DETECTOR__MIN_OBSERVATIONS": "300",
+    "TELEGLAS_DETECTOR__QUANTILE": "0.99",
+}
+"""Alerts of large orders of a simulated market, before it has run for hours."""
 
 
 class Product:
@@ -122,6 +127,7 @@ class Product:
             {
                 "TELEGLAS_PRINCIPAL_SECRET": secrets.token_hex(32),
                 **feeds,
+                **self._market_settings(),
                 **dict(self.options.extra_env),
             },
         )
@@ -138,6 +144,12 @@ class Product:
             supervisor = Supervisor(process, self._reported)
             self._supervisors[process.name] = asyncio.create_task(supervisor.run())
         self.running.write(folder.parent)
+
+    def _market_settings(self) -> dict[str, str]:
+        """A simulated market is there to be looked at within minutes, unless one says otherwise."""
+        if self.options.source is not Source.SIMULATOR:
+            return {}
+        return {name: value for name, value in SIMULATED.items() if name not in os.environ}
 
     async def _start_source(self, source: ManagedProcess | None) -> None:
         if source is not None:
