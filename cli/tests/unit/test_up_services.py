@@ -68,7 +68,7 @@ def test_each_service_gets_its_own_ports_and_secrets(tmp_path: Path) -> None:
 
 def test_a_row_may_ask_for_a_folder_of_its_own(tmp_path: Path) -> None:
     """Below the run's state, so that it goes with it."""
-    row = Service("prediction", "T", (("TELEGLAS_MODELS__FOLDER", "{folder}/models"),))
+    row = Service("prediction", "T", extra=(("TELEGLAS_MODELS__FOLDER", "{folder}/models"),))
     assert row.own_environment(tmp_path) == {
         "TELEGLAS_MODELS__FOLDER": str(tmp_path / "prediction" / "models")
     }
