@@ -46,7 +46,8 @@ class DeliverySection(Section):
     )
     chat_gap_s: Seconds = Field(
         default=1.05,
-        description="between two calls of one chat, after a burst of three; Telegram allows one a second",
+        description="between two calls of one chat, after a burst of three; Telegram allows one a"
+        " second, and short bursts",
     )
     edit_gap_s: Seconds = Field(
         default=3.0, description="better knowledge is gathered so long before a message is edited"
