@@ -123,6 +123,7 @@ CREATE TABLE chats (
     due_ns bigint,
     lease_owner text NOT NULL DEFAULT '',
     lease_until_ns bigint NOT NULL DEFAULT 0,
+    paced_ns bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, subscriber_id)
 );
 CREATE INDEX chats_due ON chats (channel, due_ns) WHERE due_ns IS NOT NULL;

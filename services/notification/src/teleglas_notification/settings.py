@@ -45,7 +45,9 @@ class DeliverySection(Section):
         default=25.0, description="calls a second of one channel; Telegram allows 30"
     )
     chat_gap_s: Seconds = Field(
-        default=1.05, description="between two calls of one chat; Telegram allows one a second"
+        default=1.05,
+        description="between two calls of one chat, after a burst of three; Telegram allows one a"
+        " second, and short bursts",
     )
     edit_gap_s: Seconds = Field(
         default=3.0, description="better knowledge is gathered so long before a message is edited"

@@ -13,6 +13,7 @@ import pytest_asyncio
 from notification_rig import FAST, TOKEN, FastClock, opened, telegram_on
 from notification_samples import T0, card, whale
 
+from teleglas_common.clock import ManualClock
 from teleglas_common.testing import eventually
 from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT
@@ -245,6 +246,30 @@ async def test_outbox_five_thousand_faulty_answers_lose_nothing(
             copies += sum(count - 1 for count in Counter(told).values())
         assert copies <= taken
         assert rig.counted("teleglas_notification_possible_repeats_total", "telegram") >= copies
+
+
+async def test_outbox_chat_gets_a_short_burst_and_then_one_call_each_gap(
+    database_dsn: str,
+) -> None:
+    """Three at once, the fourth when its time has come."""
+    clock = ManualClock()
+    async with opened(database_dsn, clock=clock) as rig:
+        who = await rig.subscribe()
+        await rig.tell(numbered(6), [who])
+        outbox = rig.outbox()
+
+        async def calls() -> int:
+            made = 0
+            while (job := await outbox.take("telegram")) is not None:
+                made += 1
+                await outbox.settle(job, Outcome("sent", f"text:{made}"))
+            return made
+
+        assert await calls() == 3
+        await clock.advance(1.05)
+        assert await calls() == 1
+        await clock.advance(60.0)
+        assert await calls() == 2
 
 
 async def test_cleaner_drops_what_is_over_and_keeps_what_waits(

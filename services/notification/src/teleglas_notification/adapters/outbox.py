@@ -24,6 +24,8 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 SENT, EDITED, FAILED = 2, 3, 5
 """Of teleglas.notification.v1.DeliveryStatus."""
 SECOND_NS = 1_000_000_000
+BURST = 3
+"""Calls of a chat that has been quiet go out at once up to so many, then one each gap."""
 MAX_CARDS = 500
 MAX_REASON = 200
 
@@ -76,17 +78,24 @@ class Outbox:
         who = (job.subscriber.tenant_id, job.subscriber.id)
         async with self._pool.acquire() as connection, connection.transaction():
             now_ns = self._clock.now_ns()
-            held = await connection.fetchval(
-                "SELECT true FROM notification.chats WHERE tenant_id = $1 AND subscriber_id = $2"
-                " AND lease_owner = $3 FOR UPDATE",
+            paced_ns = await connection.fetchval(
+                "SELECT paced_ns FROM notification.chats WHERE tenant_id = $1"
+                " AND subscriber_id = $2 AND lease_owner = $3 FOR UPDATE",
                 *who,
                 self._owner,
             )
-            if not held:
+            if paced_ns is None:
                 return []
             moved = await self._write(connection, job, outcome, now_ns)
-            gap_ns = outcome.wait_ns or self._chat_gap_ns
-            await self._release(connection, who, now_ns + gap_ns)
+            paced_ns = max(paced_ns, now_ns) + self._chat_gap_ns
+            await connection.execute(
+                "UPDATE notification.chats SET paced_ns = $3"
+                " WHERE tenant_id = $1 AND subscriber_id = $2",
+                *who,
+                paced_ns,
+            )
+            earliest_ns = max(now_ns + outcome.wait_ns, paced_ns - (BURST - 1) * self._chat_gap_ns)
+            await self._release(connection, who, earliest_ns)
             return moved
 
     async def next_due_ns(self, channel: str) -> int | None:
