@@ -29,7 +29,7 @@ from teleglas_signal_scorer.domain.feed import Cadence
 from teleglas_signal_scorer.domain.layers.order_flow import WHALES
 from teleglas_signal_scorer.domain.weights import FIRST, Weights
 from teleglas_signal_scorer.ports import Checkpoint, Restored, ScoreRow
-from teleglas_signal_scorer.routes import ROUTES
+from teleglas_signal_scorer.routes import READS, ROUTES
 from teleglas_signal_scorer.shard import ScorerShard, Tools
 
 __all__ = ["Receipts", "Replay", "ReplayError", "read_receipts", "replay", "rows_of"]
@@ -37,7 +37,8 @@ __all__ = ["Receipts", "Replay", "ReplayError", "read_receipts", "replay", "rows
 POLL_S = 5.0
 BATCH = 500
 SAVE_EVERY = 2_000
-SILENT_S = 1e9
+NEVER_S, AT_ONCE_S = 1.0, -1.0
+"""On a clock that stands still: when alerts count as absent."""
 _HANDLERS = {(route.topic.name, route.schema): route.handler for route in ROUTES}
 
 
@@ -119,9 +120,19 @@ async def replay(
     store = _Store(found, tuple((receipts.weights if receipts else {}).values()) or tuple(weights))
     ticks = receipts.ticks if receipts else {}
     for number in range(topics.MARKET_CANDLES_V1.partitions):
-        clock = _Clock()
-        tools = Tools(store, _Nowhere(), clock, Counts(registry), cadence, 1.0, ticks)
-        await _replay_number(bus, number, ScorerShard(number, tools), clock, found)
+        inlets = [_Inlet(bus, topic, number) for topic in READS]
+        try:
+            for inlet in inlets:
+                await inlet.start()
+            has_alerts = await inlets[READS.index(topics.WHALE_ALERTS_V1)].head() is not None
+            absent_after_s = NEVER_S if has_alerts else AT_ONCE_S
+            tools = Tools(
+                store, _Nowhere(), _Clock(), Counts(registry), cadence, absent_after_s, ticks
+            )
+            await _replay_number(inlets, ScorerShard(number, tools), found)
+        finally:
+            for inlet in inlets:
+                await inlet.stop()
     if receipts is not None:
         _end_with(found, receipts)
     return found
@@ -135,28 +146,15 @@ def _end_with(found: Replay, receipts: Receipts) -> None:
             del rows[tick]
 
 
-async def _replay_number(
-    bus: Bus, number: int, shard: ScorerShard, clock: _Clock, found: Replay
-) -> None:
-    inlets = [
-        _Inlet(bus, topic, number) for topic in (topics.MARKET_CANDLES_V1, topics.WHALE_ALERTS_V1)
-    ]
-    try:
-        for inlet in inlets:
-            await inlet.start()
-        await shard.restore()
-        if await inlets[1].head() is None:
-            clock.elapsed_s = SILENT_S
-        handled = 0
-        while (behind := await _furthest_behind(inlets)) is not None:
-            await _handle(shard, behind.pop(), found)
-            handled += 1
-            if handled % SAVE_EVERY == 0:
-                await shard.checkpoint({})
-        await shard.checkpoint({})
-    finally:
-        for inlet in inlets:
-            await inlet.stop()
+async def _replay_number(inlets: Sequence[_Inlet], shard: ScorerShard, found: Replay) -> None:
+    await shard.restore()
+    handled = 0
+    while (behind := await _furthest_behind(inlets)) is not None:
+        await _handle(shard, behind.pop(), found)
+        handled += 1
+        if handled % SAVE_EVERY == 0:
+            await shard.checkpoint({})
+    await shard.checkpoint({})
 
 
 async def _furthest_behind(inlets: Sequence[_Inlet]) -> _Inlet | None:
@@ -251,17 +249,14 @@ class _Store:
         return self.weights
 
 
-@dataclass(slots=True)
 class _Clock:
-    """Stands still: here it only says whether the alerts' topic is silent."""
-
-    elapsed_s: float = 0.0
+    """Stands still: nothing here is late."""
 
     def now_ns(self) -> int:
         return 0
 
     def monotonic_s(self) -> float:
-        return self.elapsed_s
+        return 0.0
 
     async def sleep(self, seconds: float) -> None:
         del seconds

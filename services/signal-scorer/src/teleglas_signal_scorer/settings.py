@@ -32,7 +32,7 @@ class ScoresSection(Section):
     )
     absent_after_s: Seconds = Field(
         default=30.0,
-        description="… and longer, as long as their topic has not been silent for so long",
+        description="… and longer, as long as their marks have not been silent for so long",
     )
     checkpoint_every_s: Seconds = Field(
         default=1.0, description="state, scores and offsets are stored this often"

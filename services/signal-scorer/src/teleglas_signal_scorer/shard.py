@@ -65,7 +65,7 @@ class ScorerShard:
         self._touched_bars: set[str] = set()
         self._licensed_until = 0
         self._generation = 0
-        self._alerts_heard_s = tools.clock.monotonic_s()
+        self._marked_s: dict[str, float] = {}
 
     async def restore(self) -> Mapping[str, int]:
         restored = await self.tools.store.restore(self.number)
@@ -99,8 +99,6 @@ class ScorerShard:
     def read(self, record: Record) -> None:
         """A record is being handled: receipts say up to where the topics were read."""
         self._positions[record.topic] = (record.partition, record.offset + 1)
-        if record.topic == topics.WHALE_ALERTS_V1.name:
-            self._alerts_heard_s = self.tools.clock.monotonic_s()
 
     async def take_candle(self, instrument: str, interval: str, bar: Bar) -> None:
         """Read a closed candle or a revision; make the scores that are due."""
@@ -128,6 +126,7 @@ class ScorerShard:
                 continue
             feed = self._feed(instrument)
             feed.alerts_passed(passed)
+            self._marked_s[instrument] = self.tools.clock.monotonic_s()
             self._touched.add(instrument)
             await self._release(feed)
 
@@ -143,15 +142,16 @@ class ScorerShard:
             receipts = self.tools.receipts.get(instrument, ())
             feed = Feed(instrument, LIVE, self.tools.cadence, receipts)
             self.feeds[instrument] = feed
+            self._marked_s[instrument] = self.tools.clock.monotonic_s()
         return feed
 
-    def _awaited(self) -> Collection[str]:
-        """Alerts are on their way as long as their topic is not silent."""
-        silent_s = self.tools.clock.monotonic_s() - self._alerts_heard_s
+    def _awaited(self, instrument: str) -> Collection[str]:
+        """Alerts are on their way as long as their marks are not silent about the instrument."""
+        silent_s = self.tools.clock.monotonic_s() - self._marked_s[instrument]
         return () if silent_s > self.tools.absent_after_s else (WHALES,)
 
     async def _release(self, feed: Feed) -> None:
-        while (tick := feed.due(self._awaited())) is not None:
+        while (tick := feed.due(self._awaited(feed.instrument))) is not None:
             view = feed.view(tick)
             if view is not None:
                 await self._say(feed, view)

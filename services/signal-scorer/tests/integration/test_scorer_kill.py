@@ -15,6 +15,7 @@ import pytest
 from signal_feeds import Market, record
 
 from teleglas.signal.v1.signal_pb2 import SignalScore
+from teleglas_cli.digest import Digest
 from teleglas_cli.stack.local import StackAddresses
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus
@@ -134,10 +135,30 @@ async def test_killed_process_loses_no_score_and_changes_none(
                 for score in [SignalScore.FromString(row.message)]
             }
             assert said_again == by_id
+        assert await printed_digest(stack) == await topic_digest(bus)
     finally:
         process.kill()
         process.wait()
         await connection.close()
+
+
+async def printed_digest(stack: StackAddresses) -> str:
+    """What the backtest command says of the topics."""
+    command = ("-m", "teleglas_signal_scorer.backtest", "--kafka", stack.kafka_bootstrap)
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--receipts", "--digest", stdout=subprocess.PIPE
+    )
+    said, _ = await done.communicate()
+    assert done.returncode == 0
+    return said.decode().split()[0]
+
+
+async def topic_digest(bus: Bus) -> str:
+    """What `teleglas digest signal.scores` says."""
+    digest = Digest()
+    for records in (await read_all(bus, topics.SIGNAL_SCORES_V1.name)).values():
+        digest.add(records)
+    return digest.hexdigest()
 
 
 def _more_scores(bus: Bus, instrument: str, count: int) -> Callable[[], Any]:

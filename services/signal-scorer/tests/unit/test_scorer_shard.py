@@ -10,10 +10,19 @@ import pytest
 from signal_feeds import BEGIN, BTC, SECOND, Market, alert, candle, mark
 from signal_rig import FakeStore, Rig
 
+from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.bus.testing import read_all
+from teleglas_common.clock import ManualClock
 from teleglas_common.progress import Tick
+from teleglas_common.telemetry import Metrics
+from teleglas_signal_scorer.adapters.messages import bar_of
+from teleglas_signal_scorer.counts import Counts
+from teleglas_signal_scorer.domain.feed import Cadence
+from teleglas_signal_scorer.domain.intervals import LIVE
 from teleglas_signal_scorer.domain.layers.order_flow import WHALES
 from teleglas_signal_scorer.domain.weights import FIRST, Weights
+from teleglas_signal_scorer.routes import READS, WRITES
+from teleglas_signal_scorer.shard import ScorerShard, Tools
 
 MINUTES = 18
 
@@ -183,3 +192,26 @@ async def test_impossible_records_are_buried_and_the_rest_is_scored() -> None:
     assert await other.digest() == await plain.digest()
     buried = await read_all(other.bus, "teleglas.market.candles.v1.dlt")
     assert sum(len(records) for records in buried.values()) == 3
+
+
+async def test_an_instrument_that_no_mark_covers_is_scored_without_alerts() -> None:
+    """Marks about its neighbours do not keep it waiting; its own would."""
+    candles, _ = messages()
+    minutes = [one for one in candles if one.interval != "1s"]
+    for marked, expected in (("BTC-EUR", True), (BTC, False)):
+        clock, store, bus = ManualClock(), FakeStore(), MemoryBus()
+        await bus.create([*READS, *WRITES])
+        publisher = bus.publisher()
+        await publisher.start()
+        cadence = Cadence(10 * SECOND, 10 * SECOND)
+        tools = Tools(store, publisher, clock, Counts(Metrics()), cadence, 30.0)
+        shard = ScorerShard(0, tools)
+        await shard.restore()
+        for at, one in enumerate(minutes):
+            await clock.advance(5.0)
+            await shard.take_mark(mark(BEGIN + at + 1, instrument=marked))
+            interval = LIVE.find(one.interval)
+            assert interval is not None
+            await shard.take_candle(BTC, one.interval, bar_of(one, interval))
+        await shard.checkpoint({})
+        assert bool(store.scores) is expected
