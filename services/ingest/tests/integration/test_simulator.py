@@ -190,7 +190,8 @@ async def test_a_new_process_goes_on_where_the_last_one_stopped(
     assert {name for m in marks for name in m.instruments} >= {"BTC-USDT", "BTC-USD-PERP"}
 
     async def traded_on() -> bool:
-        return await venues.newest_spot_trade("BTCUSDT") > stopped["binance:BTC-USDT"]
+        newest: int = await venues.newest_spot_trade("BTCUSDT")
+        return newest > stopped["binance:BTC-USDT"]
 
     await comes_true(traded_on, timeout_s=30)
     async with ingest():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -23,6 +24,9 @@ from teleglas_notification.adapters.store import QUEUED
 from teleglas_notification.domain.people import HOUR_NS
 from teleglas_notification.ports import Outcome
 from teleglas_sim.botapi.server import BotApiServer
+
+FAULTS = int(os.environ.get("TELEGLAS_BOT_FAULTS", "500"))
+"""Answers of the Bot API that are none; 5,000 of them take minutes."""
 
 pytestmark = pytest.mark.integration
 
@@ -214,30 +218,30 @@ async def test_outbox_five_minutes_without_telegram_lose_nothing(
 
 
 @pytest.mark.timeout(600)
-async def test_outbox_five_thousand_faulty_answers_lose_nothing(
+async def test_outbox_faulty_answers_lose_nothing(
     database_dsn: str, server: BotApiServer
 ) -> None:
     """429, 5xx, nonsense, cut connections, with and without effect: everybody hears everything, in
     order; what came twice is not more than the calls whose end nobody saw, and is counted.
     """
-    chats, each = range(1001, 1041), 60
+    chats, each = range(1001, 1041), FAULTS * 60 // 5_000
     async with (
         opened(database_dsn, clock=FastClock(400), per_second=1_000.0) as rig,
         telegram_on(server) as channel,
     ):
         who = [await rig.subscribe(chat) for chat in chats]
-        wish = {"share": 0.7, "count": 5_000, "retry_after_s": 1, "seed": 7, "hang_s": 0.01}
+        wish = {"share": 0.7, "count": FAULTS, "retry_after_s": 1, "seed": 7, "hang_s": 0.01}
         server.faults.order({**wish, "methods": ["sendMessage", "getMe"]})
         await rig.tell(numbered(each), who)
         policy = replace(FAST, tries=1_000, max_unconfirmed=100)
         total = len(chats) * each
 
         async def is_over() -> bool:
-            return (await rig.statuses()).get(SENT, 0) == total
+            return bool((await rig.statuses()).get(SENT, 0) == total
 
         await run_until(rig.dispatcher(channel, policy=policy, workers=8), is_over, 500)
         served = server.faults.served
-        assert sum(served.values()) == 5_000
+        assert sum(served.values()) == FAULTS
         taken = sum(count for kind, count in served.items() if kind.endswith("_taken"))
         copies = 0
         for chat in chats:
