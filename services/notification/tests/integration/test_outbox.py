@@ -218,9 +218,7 @@ async def test_outbox_five_minutes_without_telegram_lose_nothing(
 
 
 @pytest.mark.timeout(600)
-async def test_outbox_faulty_answers_lose_nothing(
-    database_dsn: str, server: BotApiServer
-) -> None:
+async def test_outbox_faulty_answers_lose_nothing(database_dsn: str, server: BotApiServer) -> None:
     """429, 5xx, nonsense, cut connections, with and without effect: everybody hears everything, in
     order; what came twice is not more than the calls whose end nobody saw, and is counted.
     """
@@ -237,7 +235,7 @@ async def test_outbox_faulty_answers_lose_nothing(
         total = len(chats) * each
 
         async def is_over() -> bool:
-            return bool((await rig.statuses()).get(SENT, 0) == total
+            return bool((await rig.statuses()).get(SENT, 0) == total)
 
         await run_until(rig.dispatcher(channel, policy=policy, workers=8), is_over, 500)
         served = server.faults.served

@@ -15,7 +15,7 @@ from teleglas_common.settings import (
 )
 from teleglas_whale_detector.domain.sketch import Definition
 
-__all__ = ["Settings", "DetectorSection"]
+__all__ = ["DetectorSection", "Settings"]
 
 Seconds = Annotated[float, Field(gt=0)]
 
