@@ -54,6 +54,8 @@ MARK_LEASE_NS = 10 * SECOND_NS
 AHEAD_NS = 60 * SECOND_NS
 """Books that lie so far ahead of the trades wait, so that their prices need not be kept longer."""
 SLOW_NS = 5 * SECOND_NS
+KEPT_REVISIONS = 512
+"""Of each market so many alerts' last revision numbers are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ class Desk:
     revisions: dict[str, int] = field(default_factory=dict)
     cold_slot: int = 0
     cold_hour: int = -1
+
+    def supersede(self, alert: Alert) -> None:
+        """A piece that was announced by itself goes on as its parent: what was still to be said of
+        it alone is void.
+        """
+        left = [one for one in self.waiting if one[1] != alert.id]
+        if len(left) < len(self.waiting):
+            self.waiting = left
+            heapq.heapify(self.waiting)
 
     def needs_from(self) -> int | None:
         """The earliest time whose prices are still wanted, None where nothing waits."""
@@ -161,6 +172,7 @@ class WhaleShard:
         for source in (desk.fills.out, desk.forced.out):
             for alert in source:
                 if alert.stage is Stage.CROSSED:
+                    desk.supersede(alert)
                     self.say(market, desk, alert)
                 else:
                     heapq.heappush(
@@ -194,10 +206,9 @@ class WhaleShard:
     def say(self, market: Market, desk: Desk, alert: Alert) -> None:
         """Put one revision into the outbox."""
         revision = desk.revisions.get(alert.id, -1) + 1
-        if alert.stage is Stage.FINAL:
-            desk.revisions.pop(alert.id, None)
-        else:
-            desk.revisions[alert.id] = revision
+        desk.revisions[alert.id] = revision
+        if len(desk.revisions) > KEPT_REVISIONS:
+            del desk.revisions[next(iter(desk.revisions))]
         message = alert_message(*market, alert, revision, self.tools.definition.version)
         with self.traced.publishing(market):
             record = outgoing(
@@ -348,7 +359,7 @@ class WhaleShard:
                     [(kind, pack_seen(seen)) for kind, seen in sorted(desk.seen.items())],
                     pack_seen(desk.seen_forced),
                     [pack_alert(alert) for *_, alert in sorted(desk.waiting, key=_in_time)],
-                    sorted(desk.revisions.items()), desk.cold_slot, desk.cold_hour,
+                    list(desk.revisions.items()), desk.cold_slot, desk.cold_hour,
                 )
                 for market, desk in sorted(self.desks.items())
             ],
