@@ -26,7 +26,8 @@ from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
 from teleglas_whale_detector.engine import handle
 from teleglas_whale_detector.routes import GROUP, INPUTS
-from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard, keys_of
+from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard
+from teleglas_whale_detector.table_keys import keys_of
 
 __all__ = ["FaustSettings", "FaustWorker"]
 
