@@ -10,7 +10,7 @@ from whale_detector_rig import BTC, Log, Rig, batches, books, made_up_fills
 from teleglas.whale.v1.whale_pb2 import WHALE_KIND_SLICED, WHALE_KIND_SWEEP
 from teleglas_contracts import topics
 
-FILLS = made_up_fills(orders=1_500)
+FILLS = made_up_fills()
 
 
 def log_of(size: int, *, with_books: bool = True) -> Log:
