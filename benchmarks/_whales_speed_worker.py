@@ -25,7 +25,7 @@ from teleglas_contracts.topics import MARKET_TRADES_V1, WHALE_ALERTS_V1
 from teleglas_whale_detector.adapters.faust_topics import INTERNAL
 from teleglas_whale_detector.adapters.faust_worker import FaustSettings, FaustWorker
 from teleglas_whale_detector.counts import Counts
-from teleglas_whale_detector.routes import READS
+from teleglas_whale_detector.routes import INPUTS
 from teleglas_whale_detector.shard import TRADES, Tools
 
 LIMIT_S = 300.0
@@ -44,7 +44,7 @@ class TimedWorker(FaustWorker):
 
 async def ours(bootstrap: str, total: int) -> None:
     bus = create_bus(KafkaSection(bootstrap=bootstrap), "bench")
-    await bus.create([*READS, WHALE_ALERTS_V1, *INTERNAL])
+    await bus.create([*INPUTS, WHALE_ALERTS_V1, *INTERNAL])
     metrics = Metrics.of("whale-detector")
     publisher = bus.publisher()
     await publisher.start()

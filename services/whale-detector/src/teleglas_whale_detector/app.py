@@ -35,7 +35,7 @@ from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
 from teleglas_whale_detector.adapters.principals import authenticator
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.ports import SCHEMA
-from teleglas_whale_detector.routes import READS, WRITES
+from teleglas_whale_detector.routes import INPUTS, WRITES
 from teleglas_whale_detector.settings import Settings
 from teleglas_whale_detector.shard import Tools
 from teleglas_whale_detector.sink import SINK_GROUP, SINK_ROUTES, AlertShard
@@ -84,7 +84,7 @@ class Topics:
         self._bus = bus
 
     async def start(self) -> None:
-        await self._bus.create([*READS, *WRITES, *INTERNAL])
+        await self._bus.create([*INPUTS, *WRITES, *INTERNAL])
 
     async def stop(self) -> None:
         """Nothing to close."""

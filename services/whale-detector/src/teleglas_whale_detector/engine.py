@@ -7,12 +7,12 @@ from __future__ import annotations
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Incoming, PoisonError, Record
 from teleglas_common.bus.tracing import consumer_span, is_sampled
-from teleglas_whale_detector.routes import READS, ROUTES
+from teleglas_whale_detector.routes import INPUTS, ROUTES
 from teleglas_whale_detector.shard import BOOKS, WhaleShard
 
 __all__ = ["handle", "is_covered"]
 
-_TOPICS = {topic.name: topic for topic in READS}
+_TOPICS = {topic.name: topic for topic in INPUTS}
 _HANDLERS = {(row.topic.name, row.schema): row.handler for row in ROUTES}
 
 

