@@ -165,15 +165,17 @@ async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
 def _assert_alerts_add_up(
     alerts: Iterable[WhaleAlert], expected: Mapping[tuple[str, str], Mapping[str, Print]]
 ) -> None:
-    """Each alert's fills are trades of the capture, and their notional is the alert's, exactly."""
-    closed = [alert for alert in alerts if alert.kind != WHALE_KIND_LIQUIDATION_CASCADE]
-    assert closed
-    for alert in closed:
-        fills = [expected[alert.venue, alert.instrument][trade] for trade in alert.trade_ids]
-        assert len(fills) == alert.fills
-        assert {fill.buys for fill in fills} == {alert.side == SIDE_BUY}
-        notional = sum(fill.price * fill.size for fill in fills)
-        assert exact(alert.notional, alert.quote_exponent) == notional
+    """An alert's fills are trades of the capture, and where it names all of them their notional is
+    the alert's, exactly.
+    """
+    orders = [alert for alert in alerts if alert.kind != WHALE_KIND_LIQUIDATION_CASCADE]
+    assert any(len(order.trade_ids) == order.fills for order in orders)
+    for order in orders:
+        fills = [expected[order.venue, order.instrument][trade] for trade in order.trade_ids]
+        assert {fill.buys for fill in fills} == {order.side == SIDE_BUY}
+        named = sum(fill.price * fill.size for fill in fills)
+        notional = exact(order.notional, order.quote_exponent)
+        assert named == notional if len(fills) == order.fills else named < notional
 
 
 def _assert_candles(made: dict[tuple[str, int], Candle], prints: dict[str, Print]) -> None:
@@ -214,7 +216,7 @@ async def test_a_capture_with_halved_batches_and_kills_says_the_same(tmp_path, f
         tmp_path, source=Source.CAPTURE, captures=captures(), extra_env=halved
     ) as product:
         for number, killed in enumerate(KILLS):
-            reached = 500 + 2_000 * number
+            reached = 500 + 1_400 * number
             await eventually(partial(_grew, product, reached), timeout_s=120, every_s=0.05)
             await product.processes[killed].kill9()
         await drained(product)
