@@ -22,10 +22,16 @@ SCRAPE_TIMEOUT_S = 10.0
 
 
 @asynccontextmanager
-async def running_product(rate: int, *, seed: int = 11) -> AsyncIterator[Product]:
-    """The whole product on the simulator, in a folder of its own."""
+async def running_product(
+    rate: int, *, seed: int = 11, only_spine: bool = True
+) -> AsyncIterator[Product]:
+    """The product on the simulator, in a folder of its own: the way of a trade to its candle, or
+    all of it.
+    """
     with tempfile.TemporaryDirectory(prefix="teleglas-bench-") as folder:
-        options = Options(state_dir=Path(folder) / "simulator", rate=rate, seed=seed)
+        options = Options(
+            state_dir=Path(folder) / "simulator", rate=rate, seed=seed, only_spine=only_spine
+        )
         product = Product(options, lambda text: print(f"  {text}"))
         await product.start()
         try:

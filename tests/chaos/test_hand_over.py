@@ -45,7 +45,7 @@ async def owners(product: Product) -> dict[str, str]:
 
 async def test_a_rolling_hand_over_loses_nothing_and_repeats_nothing(tmp_path):
     """The second takes every shard over when the first leaves; ids stay whole without a gap."""
-    async with running_product(tmp_path, rate=RATE) as product:
+    async with running_product(tmp_path, rate=RATE, only_spine=True) as product:
         first = set((await owners(product)).values())
         assert len(first) == 1
         second = second_ingest(product, product.options.state_dir / "logs")

@@ -84,7 +84,7 @@ async def restart(product: Product, name: str, *, gently: bool) -> float:
 @pytest.mark.parametrize("name", ["kafka", "postgres", "valkey"])
 async def test_a_server_restarted_under_load_loses_nothing(tmp_path, name):
     """All resume by themselves within 30 s; nothing that was acknowledged is lost."""
-    async with running_product(tmp_path, rate=RATE) as product:
+    async with running_product(tmp_path, rate=RATE, only_spine=True) as product:
         services = {one: product.processes[one].pid for one in ("ingest", "market-data", "gateway")}
         await works(product)
         for number in range(ROUNDS):

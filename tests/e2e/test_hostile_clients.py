@@ -235,7 +235,7 @@ ATTACKS = (
 
 async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_path):
     """All at once: each is turned away by name; the healthy client misses nothing."""
-    async with running_product(tmp_path, rate=400, extra_env=TIGHT) as product:
+    async with running_product(tmp_path, rate=400, only_spine=True, extra_env=TIGHT) as product:
         before = started(product)
         async with following(product, SYMBOLS[:2]) as healthy:
             await eventually(lambda: healthy.taken > 20, timeout_s=30)
@@ -258,7 +258,7 @@ async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_
 async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(tmp_path):
     """Over all disconnects no message is missing or comes twice."""
     clients = [Follower() for _ in range(RESUMING)]
-    async with running_product(tmp_path, rate=400) as product:
+    async with running_product(tmp_path, rate=400, only_spine=True) as product:
         await asyncio.gather(
             *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
         )

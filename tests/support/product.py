@@ -14,6 +14,7 @@ import asyncpg
 from teleglas_cli.stack.ports import free_ports
 from teleglas_cli.up.options import Options
 from teleglas_cli.up.product import Product
+from teleglas_cli.up.services import answers
 from teleglas_cli.up.venues import capture_drained
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
@@ -25,6 +26,7 @@ __all__ = [
     "connected",
     "drained",
     "held",
+    "kill",
     "rest",
     "running_product",
     "settled",
@@ -96,6 +98,20 @@ async def held(product: Product, *named: Topic) -> int:
     names = [topic.name for topic in named]
     begins, ends = await product.bus.begins(names), await product.bus.ends(names)
     return sum(ends.values()) - sum(begins.values())
+
+
+async def kill(product: Product, name: str) -> None:
+    """SIGKILL, then wait until its supervisor has brought it back."""
+    victim = product.processes[name]
+    before = victim.pid
+    await victim.kill9()
+
+    async def assert_back() -> None:
+        assert victim.running
+        assert victim.pid != before
+        assert await answers(f"{product.layout.http[name]}/ready")
+
+    await eventually(assert_back, timeout_s=SETTLE_TIMEOUT_S, every_s=0.1)
 
 
 async def assert_caught_up(product: Product) -> None:
