@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["capture_table"]
 
 # A capture is minutes long: a shorter warm-up and a lower quantile than in production.
 DEFINITION = Definition(quantile=0.99, min_observations=500)
-CAPTURES = (
+CAPTURES: tuple[tuple[str, str, Callable[[], Market]], ...] = (
     ("binance", "spot_btcusdt_20240808", spot),
     ("binance", "spot_btcusdt_20240809", spot),
     ("binance", "spot_ethusdt_20240809", lambda: spot(symbol="ETH-USDT")),
