@@ -175,7 +175,7 @@ def _base(spec: InstrumentSpec, price: int, size: int) -> int:
     units = size * spec.contract / 10.0**spec.lot_decimals
     if spec.inverse:
         units /= price / 10.0**spec.price_decimals
-    return max(1, round(units * 10**BASE_PLACES))
+    return max(1, round(units * 10.0**BASE_PLACES))
 
 
 def _notional(spec: InstrumentSpec, parent: ParentOrder) -> float:

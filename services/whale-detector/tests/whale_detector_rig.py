@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from teleglas.market.v1.book_pb2 import BookUpdate
 from teleglas.market.v1.liquidation_pb2 import COVERAGE_SAMPLED, Liquidation
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.market.v1.trade_pb2 import PRINT_KIND_MARKET, TRADE_KIND_FILL, TradeBatch
+from teleglas.market.v1.types_pb2 import SIDE_BUY, SIDE_SELL, TIME_BASIS_TRANSACTION, Side
 from teleglas.whale.v1.whale_pb2 import WhaleAlert
 from teleglas_common.bus.encode import decode, outgoing
 from teleglas_common.bus.ports import Outgoing, PoisonError, Record
@@ -49,7 +51,7 @@ BTC = "BTC-USDT"
 VENUE = "binance"
 MS = 1_000_000
 BASE_TS = 1_723_161_600_000_000_000
-BUY, SELL = 1, 2
+BUY, SELL = SIDE_BUY, SIDE_SELL
 DEFINITION = Definition(min_observations=500)
 
 
@@ -102,8 +104,8 @@ def batch(fills: Sequence[Fill], instrument: str = BTC, *, epoch: int = 1) -> Tr
     for one in fills:
         made.trades.add(
             id=str(one.sequence), sequence=one.sequence, kind=TRADE_KIND_FILL, side=one.side,
-            price=one.price, size=one.size, ts_event=BASE_TS + one.ts_ms * MS, ts_basis=1,
-            print=PRINT_KIND_MARKET,
+            price=one.price, size=one.size, ts_event=BASE_TS + one.ts_ms * MS,
+            ts_basis=TIME_BASIS_TRANSACTION, print=PRINT_KIND_MARKET,
         )  # fmt: skip
     return made
 
@@ -149,8 +151,8 @@ def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Me
             venue=VENUE, instrument=instrument, kind=kind, book_epoch=1, sequence=sequence,
             prev_sequence=sequence - 1, price_exponent=-2, size_exponent=-5,
             bid_prices=list(bids), bid_sizes=list(bids.values()), ask_prices=list(asks),
-            ask_sizes=list(asks.values()), ts_event=BASE_TS + ts_ms * MS, ts_basis=1,
-            source=f"binance/0/books/{instrument}", writer_epoch=1,
+            ask_sizes=list(asks.values()), ts_event=BASE_TS + ts_ms * MS,
+            ts_basis=TIME_BASIS_TRANSACTION, source=f"binance/0/books/{instrument}", writer_epoch=1,
         )  # fmt: skip
         if number % 10 == 9:
             yield mark(ts_ms, [instrument], f"binance/0/books/{instrument}")
@@ -158,12 +160,15 @@ def books(until_ms: int, instrument: str = BTC, *, seed: int = 3) -> Iterator[Me
 
 
 def forced(
-    ts_ms: int, side: int = SELL, size: int = 50_000, instrument: str = "BTC-USDT-PERP"
+    ts_ms: int,
+    side: Side.ValueType = SIDE_SELL,
+    size: int = 50_000,
+    instrument: str = "BTC-USDT-PERP",
 ) -> Liquidation:
     return Liquidation(
         id=f"{instrument}:{side}:{ts_ms}:{size}", venue=VENUE, instrument=instrument, side=side,
         price_exponent=-2, size_exponent=-5, price=6_000_000, average_price=6_000_000, size=size,
-        ts_event=BASE_TS + ts_ms * MS, ts_basis=1, coverage=COVERAGE_SAMPLED,
+        ts_event=BASE_TS + ts_ms * MS, ts_basis=TIME_BASIS_TRANSACTION, coverage=COVERAGE_SAMPLED,
         source="binance/0/liquidations-0", writer_epoch=1,
     )  # fmt: skip
 
@@ -179,6 +184,11 @@ class FakeClock:
 
     def monotonic_s(self) -> float:
         return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """The time goes on, and others run."""
+        self.seconds += seconds
+        await asyncio.sleep(0)
 
 
 @dataclass

@@ -191,7 +191,7 @@ async def test_a_new_process_goes_on_where_the_last_one_stopped(
 
     async def traded_on() -> bool:
         newest: int = await venues.newest_spot_trade("BTCUSDT")
-        return newest > stopped["binance:BTC-USDT"]
+        return bool(newest > stopped["binance:BTC-USDT"])
 
     await comes_true(traded_on, timeout_s=30)
     async with ingest():

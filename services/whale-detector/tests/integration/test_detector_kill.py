@@ -86,7 +86,9 @@ async def written_of(bus: Bus, instrument: str) -> list[WhaleAlert]:
     return found
 
 
-def expected_of(trades: Sequence[Message], quotes: Sequence[Message], instrument: str) -> set[str]:
+def expected_of(
+    trades: Sequence[Message], quotes: Sequence[Message], instrument: str
+) -> set[bytes]:
     """What the same messages give without Faust, in one go."""
     log = Log()
     log.add(topics.MARKET_TRADES_V1, trades, instrument)
@@ -109,7 +111,7 @@ class Feed:
     publisher: Publisher
     trades: list[Message]
     quotes: list[Message]
-    expected: set[str]
+    expected: set[bytes]
 
     async def send(self) -> None:
         await asyncio.gather(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from google.protobuf.message import Message
 from whale_detector_rig import Log, Rig, forced, mark
 
+from teleglas.market.v1.types_pb2 import SIDE_BUY, SIDE_SELL
 from teleglas.whale.v1.whale_pb2 import WHALE_KIND_LIQUIDATION_CASCADE
 from teleglas_contracts import topics
 
@@ -22,7 +23,7 @@ def fed(messages: Iterable[Message]) -> Rig:
 
 
 def lone(count: int = 8) -> list[Message]:
-    return [forced(n * 60_000, side=1 + n % 2) for n in range(count)]
+    return [forced(n * 60_000, side=(SIDE_BUY, SIDE_SELL)[n % 2]) for n in range(count)]
 
 
 def crowd(ts_ms: int, count: int) -> list[Message]:

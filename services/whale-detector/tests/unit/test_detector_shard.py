@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from google.protobuf.message import Message
 from whale_detector_rig import BTC, Log, Rig, batches, books, made_up_fills
 
-from teleglas.whale.v1.whale_pb2 import WHALE_KIND_SLICED, WHALE_KIND_SWEEP
+from teleglas.market.v1.progress_pb2 import Progress
+from teleglas.whale.v1.whale_pb2 import WHALE_KIND_SLICED, WHALE_KIND_SWEEP, WhaleAlert
+from teleglas_common.bus.encode import decode
+from teleglas_common.bus.ports import Outgoing, Record
 from teleglas_contracts import topics
 
 FILLS = made_up_fills()
@@ -109,13 +113,15 @@ def test_alert_revisions_stand_in_order_of_time_and_before_the_marks() -> None:
     """No revision at or before a mark is written behind it."""
     rig = Rig()
     rig.feed(log_of(4).interleaved(5))
-    said, last = 0, {}
+    said = 0
+    last: dict[str, int] = {}
     for one in rig.out:
         message = decoded(one)
-        if hasattr(message, "lease_ns"):
+        if isinstance(message, Progress):
             said = max(said, message.ts_event)
             assert list(message.instruments) == [BTC]
         else:
+            assert isinstance(message, WhaleAlert)
             assert message.ts_event > said
             assert message.ts_event > last.get(message.id, 0)
             last[message.id] = message.ts_event
@@ -123,9 +129,5 @@ def test_alert_revisions_stand_in_order_of_time_and_before_the_marks() -> None:
     assert last
 
 
-def decoded(one: object) -> object:
-    from teleglas_common.bus.encode import decode
-    from teleglas_common.bus.ports import Outgoing, Record
-
-    assert isinstance(one, Outgoing)
+def decoded(one: Outgoing) -> Message:
     return decode(Record(one.topic, one.partition, 0, one.key, one.value, one.headers, 0))

@@ -10,6 +10,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from teleglas.market.v1.types_pb2 import SIDE_SELL
 from teleglas.whale.v1 import whale_pb2 as pb
 from teleglas.whale.v1.whale_pb2_grpc import WhalesStub, add_WhalesServicer_to_server
 from teleglas_common.grpc_server import GrpcServer
@@ -17,6 +18,8 @@ from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry import Metrics
 from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
 from teleglas_whale_detector.ports import AlertFilter
+
+UNKNOWN: Any = 99
 
 
 @dataclass
@@ -60,7 +63,8 @@ class FakeLive:
 @pytest.fixture
 def history() -> FakeHistory:
     kept = {
-        f"id{n}": pb.WhaleAlert(id=f"id{n}", ts_first_fill=1_000 + n // 2, kind=1) for n in range(9)
+        f"id{n}": pb.WhaleAlert(id=f"id{n}", ts_first_fill=1_000 + n // 2, kind=pb.WHALE_KIND_SWEEP)
+        for n in range(9)
     }
     return FakeHistory(kept)
 
@@ -98,7 +102,13 @@ async def test_filters_reach_the_history(whales: Any, history: FakeHistory) -> N
     """What is asked is what the history is asked."""
     await whales.ListAlerts(
         pb.ListAlertsRequest(
-            venue="okx", instrument="BTC-USDT", kind=3, side=2, min_notional=5.5, ts_from=1, ts_to=9
+            venue="okx",
+            instrument="BTC-USDT",
+            kind=pb.WHALE_KIND_SLICED,
+            side=SIDE_SELL,
+            min_notional=5.5,
+            ts_from=1,
+            ts_to=9,
         )
     )
     assert history.asked == [AlertFilter("okx", "BTC-USDT", 3, 2, 5.5, 1, 9, None)]
@@ -108,8 +118,8 @@ async def test_filters_reach_the_history(whales: Any, history: FakeHistory) -> N
     "request_",
     [
         pb.ListAlertsRequest(page_token="nonsense"),
-        pb.ListAlertsRequest(kind=99),
-        pb.ListAlertsRequest(side=-1),
+        pb.ListAlertsRequest(kind=UNKNOWN),
+        pb.ListAlertsRequest(side=UNKNOWN),
         pb.ListAlertsRequest(min_notional=float("nan")),
         pb.ListAlertsRequest(min_notional=-1.0),
         pb.ListAlertsRequest(ts_from=9, ts_to=2),

@@ -111,7 +111,7 @@ def alert_message(
         quote_exponent=quote_exponent + shift,
         notional=_shifted(parent.notional, shift),
         size=min(parent.size, INT64_MAX),
-        vwap=(parent.notional + parent.size // 2) // parent.size,
+        vwap=min((parent.notional + parent.size // 2) // parent.size, INT64_MAX),
         ts_first_fill=parent.ts_first,
         ts_last_fill=parent.ts_last,
         fills=parent.fills,
