@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -57,14 +57,18 @@ class Traces:
                     seen = SpanSeen(service, span)
                     self.spans[seen.id] = seen
 
-    def ways_back(self, last: SpanSeen) -> Iterator[tuple[SpanSeen, ...]]:
-        """Every chain of parents and links that ends in `last`, from its first span on."""
-        origins = [self.spans[origin] for origin in last.origins if origin in self.spans]
-        if not origins:
-            yield (last,)
-        for origin in origins:
-            for way in self.ways_back(origin):
-                yield (*way, last)
+    def way_back(self, last: SpanSeen, names: Sequence[str]) -> tuple[SpanSeen, ...] | None:
+        """A chain of parents and links with these names that ends in `last`, None without one."""
+        if str(last) != names[-1]:
+            return None
+        if len(names) == 1:
+            return (last,)
+        for origin in last.origins:
+            found = self.spans.get(origin)
+            way = self.way_back(found, names[:-1]) if found is not None else None
+            if way is not None:
+                return (*way, last)
+        return None
 
 
 class _Receiver(trace_service_pb2_grpc.TraceServiceServicer):
