@@ -23,14 +23,22 @@ SCRAPE_TIMEOUT_S = 10.0
 
 @asynccontextmanager
 async def running_product(
-    rate: int, *, seed: int = 11, only_spine: bool = True
+    rate: int,
+    *,
+    seed: int = 11,
+    only_spine: bool = True,
+    extra_env: tuple[tuple[str, str], ...] = (),
 ) -> AsyncIterator[Product]:
     """The product on the simulator, in a folder of its own: the way of a trade to its candle, or
     all of it.
     """
     with tempfile.TemporaryDirectory(prefix="teleglas-bench-") as folder:
         options = Options(
-            state_dir=Path(folder) / "simulator", rate=rate, seed=seed, only_spine=only_spine
+            state_dir=Path(folder) / "simulator",
+            rate=rate,
+            seed=seed,
+            only_spine=only_spine,
+            extra_env=extra_env,
         )
         product = Product(options, lambda text: print(f"  {text}"))
         await product.start()
