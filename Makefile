@@ -22,7 +22,7 @@ install: $(INSTALLED) ## Install what everything else needs into .venv
 
 $(INSTALLED): requirements.lock requirements-boot.lock $(addsuffix /pyproject.toml,$(PACKAGES))
 	@[ -n "$(PYTHON)" ] || { echo "Teleglas needs Python 3.11 or newer on the PATH"; exit 1; }
-	@echo "Installing into $(VENV) (the first time downloads about 350 MB) ..."
+	@echo "Installing into $(VENV) (the first time downloads about 400 MB) ..."
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-boot.lock
 	@$(BIN)/uv pip sync -q --native-tls --python $(BIN)/python --require-hashes requirements.lock requirements-boot.lock
