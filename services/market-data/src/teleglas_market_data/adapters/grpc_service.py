@@ -26,6 +26,7 @@ from teleglas_market_data.adapters.requests import (
     InvalidRequestError,
     NotFoundError,
     Symbols,
+    check_filters,
     levels_of,
     range_of,
 )
@@ -72,6 +73,7 @@ class MarketDataService(MarketDataServicer):
         self, request: pb.ListMarketsRequest, context: Context
     ) -> pb.ListMarketsResponse:
         async with self._call(context):
+            check_filters(request.venue, request.base)
             scope = f"markets:{request.venue}:{request.base}"
             size = page_size(request.page_size)
             after = _names(scope, request.page_token)
@@ -101,6 +103,7 @@ class MarketDataService(MarketDataServicer):
         self, request: pb.ListTickersRequest, context: Context
     ) -> pb.ListTickersResponse:
         async with self._call(context):
+            check_filters(request.venue)
             scope = f"tickers:{request.venue}"
             size = page_size(request.page_size)
             after = _names(scope, request.page_token)
@@ -161,6 +164,7 @@ class MarketDataService(MarketDataServicer):
     ) -> pb.ListGapsResponse:
         async with self._call(context):
             begin, end = range_of(request.ts_from, request.ts_to)
+            check_filters(request.venue, request.instrument)
             scope = f"gaps:{request.venue}:{request.instrument}"
             size = page_size(request.page_size)
             after = _gap_mark(scope, request.page_token)

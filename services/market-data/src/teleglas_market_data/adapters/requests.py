@@ -13,6 +13,7 @@ __all__ = [
     "InvalidRequestError",
     "NotFoundError",
     "Symbols",
+    "check_filters",
     "levels_of",
     "range_of",
 ]
@@ -39,10 +40,9 @@ class Symbols:
 
     def market(self, venue: str, instrument: str) -> Market:
         """Raises InvalidRequestError for what cannot be a market."""
-        if len(venue) > MAX_NAME or not 0 < len(instrument) <= MAX_NAME:
-            raise InvalidRequestError(
-                f"expected an instrument such as BTC-USDT, was {instrument[:MAX_NAME]!r}"
-            )
+        check_filters(venue, instrument)
+        if not instrument:
+            raise InvalidRequestError("expected an instrument such as BTC-USDT, was none")
         return venue or COMPOSITE, self.instrument(instrument)
 
     def instrument(self, name: str) -> str:
@@ -57,6 +57,15 @@ class Symbols:
             return (not venue or market[0] == venue) and (not wanted or market[1] in wanted)
 
         return wants
+
+
+def check_filters(*names: str) -> None:
+    """Raises InvalidRequestError for what can be no name; an empty one asks for everything."""
+    for name in names:
+        if len(name) > MAX_NAME or "\0" in name:
+            raise InvalidRequestError(
+                f"expected a name of at most {MAX_NAME} characters, was {name[:MAX_NAME]!r}"
+            )
 
 
 def levels_of(intervals: Sequence[str]) -> tuple[int, ...]:
