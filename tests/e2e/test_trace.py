@@ -85,6 +85,7 @@ TO_CHAT = (
     *FRAME_TO_CANDLE[:2],
     "whale-detector: process teleglas.market.trades.v1",
     "whale-detector: publish alert",
+    "notification: process teleglas.whale.alerts.v1",
     "notification: send telegram",
 )
 TO_SCORES = (
@@ -99,7 +100,7 @@ TO_FORECASTS = (
     "prediction: publish forecasts",
     "gateway: stream teleglas.prediction.forecasts.v1",
 )
-TO_ALERTS = (*TO_CHAT[:-1], "gateway: stream teleglas.whale.alerts.v1")
+TO_ALERTS = (*TO_CHAT[:-2], "gateway: stream teleglas.whale.alerts.v1")
 
 
 @pytest.mark.realdata
