@@ -102,6 +102,12 @@ class MarketFeed(BookFeed):
         if full is not None:
             self._put_trades(full)
 
+    def leaves_hole(self, event: Trade | SpentTradeId) -> bool:
+        """Whether ids before this one are missing so far."""
+        fills = event.fills if isinstance(event, Trade) else 1
+        last = self.tape.last
+        return last is not None and event.sequence - fills > last
+
     def on_spent(self, spent: SpentTradeId, now_ns: int) -> None:  # noqa: ARG002
         if self.tape.see(spent.sequence, spent.ts_event) is Seen.HOLE_BEFORE:
             self._open_hole(self.tape.holes[-1])

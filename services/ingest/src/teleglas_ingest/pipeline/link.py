@@ -31,6 +31,8 @@ class LinkTiming(Struct, frozen=True, kw_only=True):
     idle_timeout_s: float = 60.0
     renewal_timeout_s: float = 30.0
     """How long a replacement may take until all its streams have spoken."""
+    let_go_timeout_s: float = 2.0
+    """How long the old socket may take to answer that it says no more."""
     max_age_s: float | None = None
     """Overrides the venue's own, for tests and drills."""
     watch_every_s: float = 1.0
@@ -192,8 +194,8 @@ class Link:
             if session.socket is None:
                 return
             self._requests += 1
+            session.pending[self._requests] = tuple(part)
             if subscribe:
-                session.pending[self._requests] = tuple(part)
                 session.expect(part)
                 session.socket.send(self._venue.subscribe(part, self._requests))
             else:
@@ -299,8 +301,22 @@ class Link:
             session.watch()
             old.watch()
             await asyncio.sleep(min(0.05, self._timing.watch_every_s))
-        if old.socket is not None:
-            old.socket.close()
+            session.offer()
+        await self._let_go(old)
         session.standby = False
+        session.offer()
         self._meters.connect(self._venue.name, "renewed")
         return session
+
+    async def _let_go(self, old: Session) -> None:
+        """Unsubscribe and read on until that is answered: what the venue had sent before is here
+        then, and nothing is left that only the old socket was given.
+        """
+        if old.socket is None:
+            return
+        old.pending.clear()
+        await self._send(old, old.streams, subscribe=False)
+        deadline_ns = self._monotonic_ns() + int(self._timing.let_go_timeout_s * 1e9)
+        while old.pending and self._monotonic_ns() < deadline_ns:  # noqa: ASYNC110  acks are few
+            await asyncio.sleep(min(0.05, self._timing.watch_every_s))
+        old.socket.close()

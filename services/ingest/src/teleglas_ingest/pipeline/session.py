@@ -23,6 +23,10 @@ ahead of all that follows. Our clock may be behind by a second or two.
 MAX_DEAD_FRAME_BYTES = 1 << 20
 
 
+MAX_AHEAD = 20_000
+"""Trades that a new socket may be ahead of the one that it replaces."""
+
+
 class Wired(Struct):
     """A subscription on a socket, and whether it has said anything yet."""
 
@@ -70,6 +74,8 @@ class Session:
         self.frames = 0
         self.pong_due_ns: int | None = None
         self.pending: dict[int, tuple[Stream, ...]] = {}
+        self.ahead: list[Event] = []
+        """Trades before which the older socket has others still on their way."""
         self._venue = venue
         self._routes = wired
         self._sink = sink
@@ -117,6 +123,22 @@ class Session:
                     return
                 source.see(ts_event)
             take(event, self)
+
+    def hold(self, event: Event) -> bool:
+        """Keep a trade until the older socket has caught up with it; False when there is no room.
+
+        The two sockets are read in turns, so what comes first here is no proof of a hole.
+        """
+        if len(self.ahead) >= MAX_AHEAD:
+            return False
+        self.ahead.append(event)
+        return True
+
+    def offer(self) -> None:
+        """Hand on again what was held: it may have come by the older socket by now."""
+        ahead, self.ahead = self.ahead, []
+        for event in ahead:
+            self._sink.take(event, self)
 
     def on_pong(self) -> None:
         self.pong_due_ns = None

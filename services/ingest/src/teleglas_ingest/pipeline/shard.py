@@ -206,6 +206,9 @@ class Shard:
     def take(self, event: Event, session: Session) -> None:
         feed = self.feeds[event.market.key]
         now_ns = self._monotonic_ns()
+        if session.standby and isinstance(event, Trade | SpentTradeId):  # noqa: SIM102
+            if feed.leaves_hole(event) and session.hold(event):
+                return
         self._events[type(event).__name__] += 1
         if isinstance(event, Trade):
             feed.on_trade(event, now_ns)
