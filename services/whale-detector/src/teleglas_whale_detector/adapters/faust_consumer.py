@@ -31,6 +31,8 @@ class Restoring(Protocol):
 
     def restore(self, assigned: Any) -> Mapping[TP, int]: ...
 
+    def expect(self, positions: Mapping[TP, int]) -> None: ...
+
 
 class NoReadOffsets(dict[TP, int | None]):
     """Faust drops what lies below the offset that it read last, even after a seek behind it, when
@@ -69,9 +71,19 @@ class SeekingConsumer(FaustConsumer):
         self._read_offset = NoReadOffsets()
 
     async def perform_seek(self) -> None:
+        """To what the table covers; where it covers nothing, to the beginning. Left where it is, a
+        partition would go on behind what Faust fetched and dropped during the rebalance.
+        """
         await super().perform_seek()
         worker: Restoring = self.app.whale_worker  # type: ignore[attr-defined]
-        positions = worker.restore(self.assignment())
+        assigned = self.assignment()
+        positions = dict(worker.restore(assigned))
+        new = [tp for tp in assigned if tp.topic in _INPUTS and tp not in positions]
+        if new:
+            begins = await self.earliest_offsets(*new)
+            found = {ensure_TP(tp): offset for tp, offset in begins.items()}
+            worker.expect(found)
+            positions |= found
         await self.seek_wait(positions)
         self._committed_offset.update(positions)
 

@@ -33,6 +33,7 @@ __all__ = ["FaustSettings", "FaustWorker"]
 
 AHEAD_WAIT_S = 0.05
 SEEK_AGAIN_S = 0.5
+BUFFERED_PIECES = 64
 SESSION_TIMEOUT_S = 10.0
 """A member that was killed holds its partitions for so long; Faust's own default is a minute."""
 _log = logging.getLogger(__name__)
@@ -155,6 +156,13 @@ class FaustWorker:
         self._metrics.shards(len(self._owned))
         self._joined = True
         return positions
+
+    def expect(self, positions: Mapping[TP, int]) -> None:
+        """Where topics begin that no state covers yet."""
+        for place, offset in positions.items():
+            owned = self._owned.get(place.partition)
+            if owned is not None:
+                owned.upcoming.setdefault(place.topic, offset)
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         """What was not written will be read again, by whoever owns it then."""
@@ -339,6 +347,7 @@ class FaustWorker:
             broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
             broker_rebalance_timeout=3 * SESSION_TIMEOUT_S,
             stream_wait_empty=False,
+            stream_buffer_maxsize=BUFFERED_PIECES,
             table_standby_replicas=0,
             datadir=self._folder.name,
         )
