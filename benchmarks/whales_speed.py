@@ -14,7 +14,8 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from teleglas.market.v1.progress_pb2 import Progress
@@ -66,18 +67,21 @@ def feed(records: int, per_record: int) -> Iterator[Outgoing]:
         yield outgoing(MARKET_TRADES_V1, batch, key=key, subject=instrument, now_ns=ts)
 
 
-async def worker(side: str, bootstrap: str, records: int) -> tuple[float, float]:
+async def worker(side: str, bootstrap: str, ends: Mapping[int, int]) -> tuple[float, float]:
     """Seconds and changelog bytes of one side."""
     script = str(Path(__file__).with_name("_whales_speed_worker.py"))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, script, side, bootstrap, str(records),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        sys.executable, script, side, bootstrap, json.dumps(ends),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+        out, said = await asyncio.wait_for(process.communicate(), LIMIT_S)
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
+    if process.returncode:
+        raise SystemExit(f"{side} ended by {process.returncode}: {said.decode()[-2_000:]}")
     took_s, size = json.loads(out)
     return took_s, size
 
@@ -94,11 +98,13 @@ async def measure(per_record: int, trades: int) -> tuple[float, float]:
             await bus.create([MARKET_TRADES_V1])
             publisher = bus.publisher()
             await publisher.start()
+            ends: Counter[int] = Counter()
             for record in feed(records, per_record):
                 await publisher.send(record)
+                ends[record.partition] += 1
             await publisher.stop()
-            ours_s, ours_bytes = await worker("ours", bootstrap, records)
-            bare_s, bare_bytes = await worker("bare", bootstrap, records)
+            ours_s, ours_bytes = await worker("ours", bootstrap, ends)
+            bare_s, bare_bytes = await worker("bare", bootstrap, ends)
         finally:
             await kafka.stop()
     rate = records * per_record / ours_s

@@ -113,10 +113,15 @@ class Feed:
     quotes: list[Message]
     expected: set[bytes]
 
-    async def send(self) -> None:
+    async def send(self, begin: float = 0.0, end: float = 1.0) -> None:
+        """Write what lies between two shares of the feed."""
+
+        def part(messages: list[Message]) -> list[Message]:
+            return messages[int(len(messages) * begin) : int(len(messages) * end)]
+
         await asyncio.gather(
-            send(self.publisher, topics.MARKET_TRADES_V1, self.trades, self.instrument),
-            send(self.publisher, topics.MARKET_BOOKS_V1, self.quotes, self.instrument),
+            send(self.publisher, topics.MARKET_TRADES_V1, part(self.trades), self.instrument),
+            send(self.publisher, topics.MARKET_BOOKS_V1, part(self.quotes), self.instrument),
         )
 
     async def has_written(self, least: int) -> None:
@@ -169,6 +174,15 @@ async def feed(stack: StackAddresses, unique_name: Callable[[str], str]) -> Asyn
     await publisher.stop()
 
 
+async def is_ready(log: Path) -> None:
+    """Wait until a process has said that it owns what is its own."""
+
+    async def has_said() -> bool:
+        return b'"event": "ready"' in await asyncio.to_thread(log.read_bytes)
+
+    await eventually(has_said, timeout_s=120.0, every_s=0.2)
+
+
 @pytest.mark.timeout(600)
 async def test_killed_process_loses_no_alert_and_repeats_none(
     stack: StackAddresses, database_dsn: str, tmp_path: Path, feed: Feed
@@ -202,20 +216,21 @@ async def test_rebalance_in_mid_cluster_loses_no_alert_and_repeats_none(
     """A second process joins and the first one leaves: the partitions move twice, the alerts stay
     the same.
     """
-    first = started(stack, database_dsn, tmp_path / "first.log")
-    second: subprocess.Popen[bytes] | None = None
+    logs = tmp_path / "first.log", tmp_path / "second.log"
+    running = [started(stack, database_dsn, logs[0])]
     try:
-        feeding = asyncio.create_task(feed.send())
+        await feed.send(0.0, 0.6)
         await feed.has_written(1)
-        second = started(stack, database_dsn, tmp_path / "second.log")
-        await feed.has_written(12)
-        first.terminate()
-        assert await asyncio.to_thread(first.wait, 60) == 0
-        await feeding
+        running.append(started(stack, database_dsn, logs[1]))
+        await is_ready(logs[1])
+        await feed.send(0.6, 0.8)
+        await feed.has_written(len(await written_of(feed.bus, feed.instrument)) + 1)
+        running[0].terminate()
+        assert await asyncio.to_thread(running[0].wait, 60) == 0
+        await feed.send(0.8, 1.0)
         await feed.is_complete()
         await feed.is_stored(database_dsn)
     finally:
-        for process in (first, second):
-            if process is not None:
-                process.kill()
-                process.wait()
+        for process in running:
+            process.kill()
+            process.wait()

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import faust
-from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
 from teleglas.whale.v1.whale_pb2 import Threshold
 from teleglas_common.bus.dead_letter import dead_letter
 from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
 from teleglas_common.telemetry.metrics import BusMetrics
+from teleglas_whale_detector.adapters.faust_consumer import SeekingConsumer
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
 from teleglas_whale_detector.engine import handle
 from teleglas_whale_detector.routes import GROUP, INPUTS
@@ -33,6 +33,7 @@ __all__ = ["FaustSettings", "FaustWorker"]
 
 AHEAD_WAIT_S = 0.05
 SEEK_AGAIN_S = 0.5
+BUFFERED_PIECES = 64
 SESSION_TIMEOUT_S = 10.0
 """A member that was killed holds its partitions for so long; Faust's own default is a minute."""
 _log = logging.getLogger(__name__)
@@ -51,36 +52,15 @@ class FaustSettings:
     credentials: Any = None
 
 
-class NoReadOffsets(dict[TP, int | None]):
-    """Faust drops what lies below the offset that it read last, even after a seek behind it, when
-    records of before the seek were still under way. Which record is next is known here.
-    """
-
-    def __getitem__(self, key: TP) -> None:
-        return None
-
-
-class SeekingConsumer(FaustConsumer):
-    """Faust's consumer, which goes on where the table stands."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._read_offset = NoReadOffsets()
-
-    async def perform_seek(self) -> None:
-        await super().perform_seek()
-        worker: FaustWorker = self.app.whale_worker  # type: ignore[attr-defined]
-        positions = worker.restore(self.assignment())
-        await self.seek_wait(positions)
-        self._committed_offset.update(positions)
-
-
 @dataclass(slots=True)
 class Owned:
-    """A partition number that is ours, with what was handled since its last table write."""
+    """A partition number that is ours, with what was handled since its last table write: `events`
+    are those whose records were all handled.
+    """
 
     shard: WhaleShard
     events: list[Any] = field(default_factory=list)
+    is_changed: bool = False
     upcoming: dict[str, int] = field(default_factory=dict)
     """The offset that comes next in each topic."""
     sought_at_s: dict[str, float] = field(default_factory=dict)
@@ -177,6 +157,13 @@ class FaustWorker:
         self._joined = True
         return positions
 
+    def expect(self, positions: Mapping[TP, int]) -> None:
+        """Where topics begin that no state covers yet."""
+        for place, offset in positions.items():
+            owned = self._owned.get(place.partition)
+            if owned is not None:
+                owned.upcoming.setdefault(place.topic, offset)
+
     async def _revoked(self, *_: Any, **__: Any) -> None:
         """What was not written will be read again, by whoever owns it then."""
         self._owned = {}
@@ -191,41 +178,43 @@ class FaustWorker:
                 raise
 
     async def _take(self, event: Any) -> None:
-        message = event.message
-        number, topic = message.partition, message.topic
-        owned = self._owned.get(number)
+        """Handle the records of one piece; those that follow a seek or a loss are not ours."""
+        owned = self._owned.get(event.message.partition)
         if owned is None or self._stopping.is_set():
             return
-        record = Record(
-            topic, number, message.offset, message.key, message.value,
-            tuple(message.headers or ()), int((message.timestamp or 0) * 1000),
-        )  # fmt: skip
-        shard = owned.shard
-        if not await self._follows(owned, record):
-            return
-        if topic == BOOKS:
-            await self._wait_for_trades(owned)
-        poison = handle(shard, record)
+        for record in event.message.records:
+            if owned.upcoming.get(record.topic, record.offset) == record.offset:
+                owned.upcoming[record.topic] = record.offset + 1
+            elif not await self._follows(owned, record):
+                continue
+            if record.topic == BOOKS and owned.shard.books_are_ahead():
+                await self._wait_for_trades(owned)
+            await self._handle(owned, record)
+            if self._stopping.is_set() or self._owned.get(owned.shard.number) is not owned:
+                return
         owned.events.append(event)
-        self._handled[topic] += 1
+        if self._since_flush >= self._settings.flush_records:
+            self._due.set()
+            await asyncio.sleep(0)
+
+    async def _handle(self, owned: Owned, record: Record) -> None:
+        shard = owned.shard
+        poison = handle(shard, record)
+        owned.is_changed = True
+        self._handled[record.topic] += 1
         self._since_flush += 1
         if poison is not None:
             await self._bury(record, poison)
         if shard.outbox:
             async with self._lock:
                 await self._publish(shard)
-        if self._since_flush >= self._settings.flush_records:
-            self._due.set()
-            await asyncio.sleep(0)
 
     async def _follows(self, owned: Owned, record: Record) -> bool:
-        """Whether a record is the next one. One that was under way when its partition was sought
-        elsewhere is not: then the partition is sought again. What retention took is skipped.
+        """Whether a record that is not the next one counts. One that was under way when its
+        partition was sought elsewhere does not: then the partition is sought again. What retention
+        took is skipped.
         """
-        topic, expected = record.topic, owned.upcoming.get(record.topic)
-        if expected is None or record.offset == expected:
-            owned.upcoming[topic] = record.offset + 1
-            return True
+        topic, expected = record.topic, owned.upcoming[record.topic]
         if record.offset < expected:
             return False
         now_s = asyncio.get_running_loop().time()
@@ -270,10 +259,10 @@ class FaustWorker:
         async with self._lock:
             written: list[tuple[Owned, list[tuple[bytes, bytes]], list[Any]]] = []
             for owned in list(self._owned.values()):
-                if owned.events:
+                if owned.is_changed or owned.events:
                     while owned.shard.outbox:
                         await self._publish(owned.shard)
-                    events, owned.events = owned.events, []
+                    events, owned.events, owned.is_changed = owned.events, [], False
                     written.append((owned, owned.shard.dump(), events))
             if not written:
                 return
@@ -358,6 +347,7 @@ class FaustWorker:
             broker_heartbeat_interval=SESSION_TIMEOUT_S / 5,
             broker_rebalance_timeout=3 * SESSION_TIMEOUT_S,
             stream_wait_empty=False,
+            stream_buffer_maxsize=BUFFERED_PIECES,
             table_standby_replicas=0,
             datadir=self._folder.name,
         )
