@@ -23,14 +23,13 @@ from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.redis import create_redis
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_market_data.adapters.grpc_service import ERRORS, MarketDataService
 from teleglas_market_data.adapters.pieces import TimePieces
-from teleglas_market_data.adapters.principals import authenticator
 from teleglas_market_data.adapters.queries import Queries
 from teleglas_market_data.adapters.redis_latest import RedisLatest
 from teleglas_market_data.adapters.requests import Symbols
@@ -204,8 +203,7 @@ class Queried:
 
     async def start(self) -> None:
         settings = self._settings
-        secret = settings.principal_secret.get_secret_value().encode()
-        signer = Signer([secret], SystemClock()) if secret else None
+        signer = signer_of(settings.principal_secret)
         service = MarketDataService(
             Queries(self._database.pool),
             self._live,

@@ -22,7 +22,7 @@ from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
@@ -31,7 +31,6 @@ from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.directory import PostgresDirectory
 from teleglas_notification.adapters.grpc_service import ERRORS, Access, NotificationsService
 from teleglas_notification.adapters.outbox import Outbox
-from teleglas_notification.adapters.principals import tenant_reader
 from teleglas_notification.adapters.reporter import Reporter
 from teleglas_notification.adapters.store import PostgresStore
 from teleglas_notification.bot.front import Front
@@ -299,7 +298,9 @@ class Queried:
     async def start(self) -> None:
         settings = self._settings
         access = Access(
-            tenant_reader(signer_of(settings), required=settings.require_principal),
+            authenticator(
+                signer_of(settings.principal_secret), required=settings.require_principal
+            ),
             self._channels,
             settings.webhook.allow_loopback,
             settings.grpc.default_deadline_s,
@@ -385,12 +386,9 @@ def channels_of(settings: Settings) -> tuple[list[Channel], Any]:
 
 def candles_of(settings: Settings, metrics: Metrics) -> MarketDataCandles | None:
     target = settings.market_data.target
-    return MarketDataCandles(target, signer_of(settings), metrics) if target else None
-
-
-def signer_of(settings: Settings) -> Signer | None:
-    secret = settings.principal_secret.get_secret_value().encode()
-    return Signer([secret], SystemClock()) if secret else None
+    return (
+        MarketDataCandles(target, signer_of(settings.principal_secret), metrics) if target else None
+    )
 
 
 def build_app(settings: Settings) -> NotificationApp:

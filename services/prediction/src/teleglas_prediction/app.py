@@ -23,12 +23,11 @@ from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import UNREACHABLE, create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_prediction.adapters.grpc_service import ERRORS, PredictionService
-from teleglas_prediction.adapters.principals import authenticator
 from teleglas_prediction.adapters.queries import Queries
 from teleglas_prediction.adapters.registry import load_registry
 from teleglas_prediction.adapters.requests import Symbols
@@ -186,8 +185,7 @@ class Queried:
 
     async def start(self) -> None:
         settings = self._settings
-        secret = settings.principal_secret.get_secret_value().encode()
-        signer = Signer([secret], SystemClock()) if secret else None
+        signer = signer_of(settings.principal_secret)
         service = PredictionService(
             Queries(self._database.pool),
             self._live,

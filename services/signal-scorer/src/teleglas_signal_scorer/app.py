@@ -22,12 +22,11 @@ from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
 from teleglas_signal_scorer.adapters.grpc_service import ERRORS, Limits, SignalsService
-from teleglas_signal_scorer.adapters.principals import authenticator
 from teleglas_signal_scorer.adapters.queries import Queries
 from teleglas_signal_scorer.adapters.store import PostgresStore
 from teleglas_signal_scorer.adapters.weights_table import WeightsTable
@@ -175,8 +174,7 @@ class Queried:
 
     async def start(self) -> None:
         settings = self._settings
-        secret = settings.principal_secret.get_secret_value().encode()
-        signer = Signer([secret], SystemClock()) if secret else None
+        signer = signer_of(settings.principal_secret)
         service = SignalsService(
             Queries(self._database.pool),
             WeightsTable(self._database.pool),

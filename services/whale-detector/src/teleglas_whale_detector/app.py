@@ -23,7 +23,7 @@ from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.settings import KafkaSection
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
@@ -32,7 +32,6 @@ from teleglas_whale_detector.adapters.alert_store import PostgresAlerts
 from teleglas_whale_detector.adapters.faust_topics import INTERNAL
 from teleglas_whale_detector.adapters.faust_worker import FaustSettings, FaustWorker
 from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
-from teleglas_whale_detector.adapters.principals import authenticator
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.ports import SCHEMA
 from teleglas_whale_detector.routes import INPUTS, WRITES
@@ -172,8 +171,7 @@ class Queried:
 
     async def start(self) -> None:
         settings = self._settings
-        secret = settings.principal_secret.get_secret_value().encode()
-        signer = Signer([secret], SystemClock()) if secret else None
+        signer = signer_of(settings.principal_secret)
         service = WhalesService(
             self._database.alerts,
             self._detector,
