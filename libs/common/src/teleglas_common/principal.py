@@ -10,13 +10,26 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from teleglas_common.clock import Clock
+from teleglas_common.clock import Clock, SystemClock
 
-__all__ = ["METADATA_KEY", "Principal", "PrincipalError", "Signer"]
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = [
+    "ANONYMOUS",
+    "METADATA_KEY",
+    "Authenticate",
+    "Principal",
+    "PrincipalError",
+    "Signer",
+    "authenticator",
+    "signer_of",
+]
 
 METADATA_KEY = "x-teleglas-principal"
 
@@ -28,6 +41,13 @@ class Principal(msgspec.Struct, frozen=True):
     principal_id: str
     scopes: tuple[str, ...] = ()
     expires_at: int = 0
+
+
+ANONYMOUS = Principal("default", "anonymous")
+"""Who calls a service that requires no principal, and gives none."""
+
+Authenticate: TypeAlias = Callable[[Any], Principal]
+"""The principal of a gRPC call by its context; PrincipalError if the call is refused."""
 
 
 class PrincipalError(Exception):
@@ -59,7 +79,10 @@ class Signer:
             raise PrincipalError("expected a signed principal, was damaged") from None
         if not any(hmac.compare_digest(self._mac(key, payload), given) for key in self._keys):
             raise PrincipalError("expected a principal signed with a known key")
-        found = msgspec.json.decode(payload, type=Principal)
+        try:
+            found = msgspec.json.decode(payload, type=Principal)
+        except msgspec.DecodeError:
+            raise PrincipalError("expected a signed principal, was another statement") from None
         if found.expires_at <= self._clock.now_ns() // 1_000_000_000:
             raise PrincipalError("expected a principal that still holds, was over")
         return found
@@ -67,6 +90,30 @@ class Signer:
     @staticmethod
     def _mac(key: bytes, payload: bytes) -> bytes:
         return hmac.digest(key, payload, hashlib.sha256)
+
+
+def signer_of(secret: SecretStr) -> Signer | None:
+    """The signer of a configured secret; none where it is empty."""
+    key = secret.get_secret_value().encode()
+    return Signer([key], SystemClock()) if key else None
+
+
+def authenticator(signer: Signer | None, *, required: bool) -> Authenticate:
+    """Reads a call's principal: a forged one is refused always, a missing one where principals are
+    required. Without a signer nothing is looked at, and everybody is anonymous.
+    """
+
+    def authenticate(context: Any) -> Principal:
+        if signer is None:
+            return ANONYMOUS
+        token = dict(context.invocation_metadata() or ()).get(METADATA_KEY)
+        if token is not None:
+            return signer.verify(token)
+        if required:
+            raise PrincipalError("expected a signed principal, found none")
+        return ANONYMOUS
+
+    return authenticate
 
 
 def _text(raw: bytes) -> str:

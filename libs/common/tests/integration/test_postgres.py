@@ -5,6 +5,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from teleglas_common.parts import Database
 from teleglas_common.postgres import (
     Migration,
     MigrationError,
@@ -124,3 +125,22 @@ async def test_a_statement_that_takes_too_long_ends(database_dsn: str) -> None:
         assert await pool.fetchval(running, "SELECT pg_sleep(30)") == 0
     finally:
         await pool.close()
+
+
+async def test_a_started_database_has_its_schema_and_answers(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """The part brings the schema up to date, and its connections say whose they are."""
+    (tmp_path / "0001_things.sql").write_text("CREATE TABLE things (id int)")
+    section = PostgresSection(dsn=SecretStr(database_dsn))
+    database = Database(section, "tests", "example", tmp_path)
+    await database.start()
+    try:
+        assert await database.check() is None
+        assert await database.pool.fetchval("SELECT to_regclass('example.things')") is not None
+        application = await database.pool.fetchval("SHOW application_name")
+        assert application == "teleglas-tests"
+    finally:
+        await database.stop()
+    with pytest.raises(asyncpg.InterfaceError):
+        await database.check()

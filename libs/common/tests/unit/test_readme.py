@@ -22,5 +22,13 @@ def test_the_examples_of_the_readme_run(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TELEGLAS_POSTGRES__DSN", "postgresql://localhost/x")
     app = names["App"](names["Settings"]())
     assert [type(part).__name__ for part in app.components] == ["MeasuredPublisher", "HealthServer"]
+    busy = names["BusyApp"](names["Settings"]())
+    assert [type(part).__name__ for part in busy.components] == [
+        "Database",
+        "MeasuredPublisher",
+        "GrpcServer",
+        "Shards",
+        "Periodic",
+    ]
     assert asyncio.run(names["patient"]()) == "answer"
     asyncio.run(names["test_a_health_check_is_answered"]())

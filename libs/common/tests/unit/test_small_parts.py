@@ -1,12 +1,25 @@
+import base64
+import hashlib
+import hmac
 import random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from teleglas_common.clock import ManualClock
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
-from teleglas_common.principal import Principal, PrincipalError, Signer
+from teleglas_common.principal import (
+    ANONYMOUS,
+    METADATA_KEY,
+    Principal,
+    PrincipalError,
+    Signer,
+    authenticator,
+    signer_of,
+)
 from teleglas_common.retry import Backoff, retry
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -35,6 +48,41 @@ async def test_a_principal_ends() -> None:
     await clock.advance(61)
     with pytest.raises(PrincipalError, match="over"):
         signer.verify(token)
+
+
+def test_a_signed_text_that_is_no_principal_is_refused() -> None:
+    """Whoever has the key may still send nonsense, and is told so by name."""
+    mac = hmac.digest(KEY, b"[]", hashlib.sha256)
+    token = ".".join(base64.urlsafe_b64encode(raw).decode().rstrip("=") for raw in (b"[]", mac))
+    with pytest.raises(PrincipalError, match="another statement"):
+        Signer([KEY], ManualClock()).verify(token)
+
+
+def call(*metadata: tuple[str, str]) -> SimpleNamespace:
+    """A gRPC call's context, as far as its metadata."""
+    return SimpleNamespace(invocation_metadata=lambda: metadata)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_call_with_a_principal_is_the_principals(required: bool) -> None:
+    """The signed caller counts; a forged one is refused even where none is required."""
+    signer = Signer([KEY], ManualClock())
+    authenticate = authenticator(signer, required=required)
+    token = signer.sign(Principal("desk", "demo"))
+    assert authenticate(call(("other", "x"), (METADATA_KEY, token))).tenant_id == "desk"
+    with pytest.raises(PrincipalError):
+        authenticate(call((METADATA_KEY, token[:-1])))
+
+
+def test_a_call_without_a_principal_is_anonymous_unless_one_is_required() -> None:
+    """A service without a secret takes everybody, one that requires principals nobody without."""
+    signer = signer_of(SecretStr(KEY.decode()))
+    assert signer is not None
+    assert authenticator(signer, required=False)(call()) is ANONYMOUS
+    assert authenticator(None, required=True)(call((METADATA_KEY, "x"))) is ANONYMOUS
+    assert signer_of(SecretStr("")) is None
+    with pytest.raises(PrincipalError, match="found none"):
+        authenticator(signer, required=True)(call())
 
 
 @given(st.lists(st.integers(-(2**63), 2**63) | st.text(max_size=20), max_size=4))

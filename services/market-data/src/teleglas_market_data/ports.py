@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from teleglas_common.checkpoints import Restored
 from teleglas_market_data.domain.bar import Bar
 from teleglas_market_data.domain.trades import TradeRow
 
@@ -83,15 +84,6 @@ class Checkpoint:
     liquidations: Collection[bytes] = ()
     instruments: Collection[bytes] = ()
     gaps: Collection[bytes] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """The last checkpoint of a shard; its `generation` fences out an owner that came before."""
-
-    generation: int
-    offsets: Mapping[str, int] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Store(Protocol):

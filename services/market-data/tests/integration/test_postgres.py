@@ -22,12 +22,12 @@ from teleglas.market.v1.service_pb2_grpc import (
 )
 from teleglas_common.grpc_server import GrpcServer
 from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.principal import authenticator
 from teleglas_common.settings import GrpcSection, PostgresSection
 from teleglas_common.telemetry import Metrics
 from teleglas_contracts import topics
 from teleglas_market_data.adapters.grpc_service import ERRORS, MarketDataService
 from teleglas_market_data.adapters.pieces import TimePieces
-from teleglas_market_data.adapters.principals import authenticator
 from teleglas_market_data.adapters.queries import Queries
 from teleglas_market_data.adapters.requests import Symbols
 from teleglas_market_data.adapters.store import PostgresStore

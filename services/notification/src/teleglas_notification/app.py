@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
+import grpc.aio
 
 from teleglas.notification.v1.notification_pb2 import DESCRIPTOR
 from teleglas.notification.v1.notification_pb2_grpc import add_NotificationsServicer_to_server
@@ -21,8 +21,8 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.parts import Database, Shards
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
@@ -31,7 +31,6 @@ from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.directory import PostgresDirectory
 from teleglas_notification.adapters.grpc_service import ERRORS, Access, NotificationsService
 from teleglas_notification.adapters.outbox import Outbox
-from teleglas_notification.adapters.principals import tenant_reader
 from teleglas_notification.adapters.reporter import Reporter
 from teleglas_notification.adapters.store import PostgresStore
 from teleglas_notification.bot.front import Front
@@ -49,37 +48,11 @@ from teleglas_notification.settings import Settings
 from teleglas_notification.shard import NotificationShard, Tools
 from teleglas_notification.steady import steadily
 
-__all__ = ["SERVICE", "Database", "NotificationApp", "build_app"]
+__all__ = ["SERVICE", "NotificationApp", "build_app"]
 
 SERVICE = "notification"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 SECOND_NS = 1_000_000_000
-
-
-class Database:
-    """The pool, with the schema brought up to date."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pool: asyncpg.Pool[Any] | None = None
-
-    async def start(self) -> None:
-        self._pool = await create_pool(self._settings.postgres, f"teleglas-{SERVICE}")
-        await migrate(self._pool, SCHEMA, migrations_in(MIGRATIONS))
-
-    async def stop(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-
-    @property
-    def pool(self) -> asyncpg.Pool[Any]:
-        if self._pool is None:
-            raise RuntimeError("expected a started database")
-        return self._pool
-
-    async def check(self) -> str | None:
-        await self.pool.fetchval("SELECT 1")
-        return None
 
 
 class Wakes(Protocol):
@@ -211,37 +184,65 @@ class Sending:
         await self._channel.stop()
 
 
-class Shards:
-    """The worker over all routes."""
+class NotificationApp:
+    """Starts database, publisher, reports, channels, gRPC, the bot, shards and health."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        bus: Bus,
-        publisher: Publisher,
-        database: Database,
-        bell: Bell,
-        metrics: Metrics,
-    ) -> None:
+    name = SERVICE
+
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        self.health = Health()
+        self.shutdown_grace_s = settings.shutdown_grace_s
         self._settings = settings
         self._bus = bus
-        self._publisher = publisher
-        self._database = database
-        self._bell = bell
-        self._metrics = metrics
-        self._worker: Worker[NotificationShard] | None = None
-        self._over = asyncio.Event()
+        self._metrics = metrics = Metrics.of(SERVICE)
+        self._counts = counts = Counts(metrics)
+        self._bell = bell = Bell()
+        self._publisher = MeasuredPublisher(bus.publisher(), metrics)
+        self.database = Database(settings.postgres, SERVICE, SCHEMA, MIGRATIONS)
+        candles = candles_of(settings, metrics)
+        painter = None if candles is None else Painter(candles, counts)
+        channels, bot = channels_of(settings)
+        self._channels = tuple(channel.name for channel in channels)
+        self.sending = [
+            Sending(settings, channel, painter, self.database, bell, counts) for channel in channels
+        ]
+        reports = Reports(self._publisher, self.database, settings.delivery.keep_days)
+        bell.first += self.sending
+        bell.then.append(reports)
+        front = [] if bot is None else [Front(settings.telegram, bot, self.database, counts)]
+        self.shards = Shards(self._worker)
+        self.grpc = GrpcServer(
+            settings.grpc,
+            [self._serve],
+            [DESCRIPTOR.services_by_name["Notifications"].full_name],
+            metrics=metrics,
+            errors=ERRORS,
+        )
+        self.http = HealthServer(settings.http, self.health, metrics.registry)
+        self.health.add("database", self.database.check)
+        self.health.add("shards", self.shards.check)
+        self.components: Sequence[Component] = (
+            self.database,
+            self._publisher,
+            reports,
+            *([] if candles is None else [candles]),
+            *self.sending,
+            self.grpc,
+            *front,
+            self.shards,
+            self.http,
+        )
 
-    async def start(self) -> None:
-        clock, pool = SystemClock(), self._database.pool
+    def _worker(self) -> Worker[NotificationShard]:
+        clock, pool = SystemClock(), self.database.pool
         edit_gap_ns = round(self._settings.delivery.edit_gap_s * SECOND_NS)
         tools = Tools(
             PostgresStore(pool, clock, edit_gap_ns),
             PostgresDirectory(pool, clock),
-            Counts(self._metrics),
+            self._counts,
             self._bell.ring,
         )
-        self._worker = Worker(
+        return Worker(
             self._bus,
             ROUTES,
             group=GROUP,
@@ -253,110 +254,18 @@ class Shards:
             metrics=BusMetrics(self._metrics),
         )
 
-    async def run(self) -> None:
-        if self._worker is None:
-            raise RuntimeError("expected a started worker")
-        try:
-            await self._worker.run()
-        finally:
-            self._over.set()
-
-    async def stop(self) -> None:
-        """Finish what is under way and store it."""
-        if self._worker is not None:
-            self._worker.stop()
-            await self._over.wait()
-
-    async def check(self) -> str | None:
-        ready = self._worker is not None and self._worker.is_ready
-        return None if ready else "shards are being restored"
-
-
-class Queried:
-    """The gRPC server, made once the database is there."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        channels: Sequence[Channel],
-        bell: Bell,
-        metrics: Metrics,
-    ) -> None:
-        self._settings = settings
-        self._database = database
-        self._channels = tuple(channel.name for channel in channels)
-        self._bell = bell
-        self._metrics = metrics
-        self._server: GrpcServer | None = None
-
-    @property
-    def port(self) -> int:
-        if self._server is None:
-            raise RuntimeError("expected a started server")
-        return self._server.port
-
-    async def start(self) -> None:
+    def _serve(self, server: grpc.aio.Server) -> None:
         settings = self._settings
         access = Access(
-            tenant_reader(signer_of(settings), required=settings.require_principal),
+            authenticator(
+                signer_of(settings.principal_secret), required=settings.require_principal
+            ),
             self._channels,
             settings.webhook.allow_loopback,
             settings.grpc.default_deadline_s,
         )
-        service = NotificationsService(self._database.pool, SystemClock(), access, self._bell.ring)
-        self._server = GrpcServer(
-            settings.grpc,
-            [lambda server: add_NotificationsServicer_to_server(service, server)],
-            [DESCRIPTOR.services_by_name["Notifications"].full_name],
-            metrics=self._metrics,
-            errors=ERRORS,
-        )
-        await self._server.start()
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
-
-
-class NotificationApp:
-    """Starts database, publisher, reports, channels, gRPC, the bot, shards and health."""
-
-    name = SERVICE
-
-    def __init__(self, settings: Settings, bus: Bus) -> None:
-        self.health = Health()
-        self.shutdown_grace_s = settings.shutdown_grace_s
-        metrics = Metrics.of(SERVICE)
-        counts, bell = Counts(metrics), Bell()
-        publisher = MeasuredPublisher(bus.publisher(), metrics)
-        self.database = Database(settings)
-        candles = candles_of(settings, metrics)
-        painter = None if candles is None else Painter(candles, counts)
-        channels, bot = channels_of(settings)
-        self.sending = [
-            Sending(settings, channel, painter, self.database, bell, counts) for channel in channels
-        ]
-        reports = Reports(publisher, self.database, settings.delivery.keep_days)
-        bell.first += self.sending
-        bell.then.append(reports)
-        front = [] if bot is None else [Front(settings.telegram, bot, self.database, counts)]
-        self.shards = Shards(settings, bus, publisher, self.database, bell, metrics)
-        self.grpc = Queried(settings, self.database, channels, bell, metrics)
-        self.http = HealthServer(settings.http, self.health, metrics.registry)
-        self.health.add("database", self.database.check)
-        self.health.add("shards", self.shards.check)
-        self.components: Sequence[Component] = (
-            self.database,
-            publisher,
-            reports,
-            *([] if candles is None else [candles]),
-            *self.sending,
-            self.grpc,
-            *front,
-            self.shards,
-            self.http,
-        )
+        service = NotificationsService(self.database.pool, SystemClock(), access, self._bell.ring)
+        add_NotificationsServicer_to_server(service, server)
 
 
 def channels_of(settings: Settings) -> tuple[list[Channel], Any]:
@@ -385,12 +294,9 @@ def channels_of(settings: Settings) -> tuple[list[Channel], Any]:
 
 def candles_of(settings: Settings, metrics: Metrics) -> MarketDataCandles | None:
     target = settings.market_data.target
-    return MarketDataCandles(target, signer_of(settings), metrics) if target else None
-
-
-def signer_of(settings: Settings) -> Signer | None:
-    secret = settings.principal_secret.get_secret_value().encode()
-    return Signer([secret], SystemClock()) if secret else None
+    return (
+        MarketDataCandles(target, signer_of(settings.principal_secret), metrics) if target else None
+    )
 
 
 def build_app(settings: Settings) -> NotificationApp:

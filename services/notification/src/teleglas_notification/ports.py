@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from teleglas_common.checkpoints import Restored
 from teleglas_notification.domain.cards import Card
 from teleglas_notification.domain.people import Subscriber
 from teleglas_notification.domain.rules import Rule, RuleBook
@@ -60,15 +61,6 @@ class Checkpoint:
     states: Mapping[str, bytes]
     dropped: Sequence[str] = ()
     cards: Sequence[OutboxCard] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """The last checkpoint of a shard; its `generation` fences out an owner that came before."""
-
-    generation: int
-    offsets: Mapping[str, int] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Store(Protocol):

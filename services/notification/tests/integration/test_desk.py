@@ -19,11 +19,10 @@ from teleglas.notification.v1.notification_pb2_grpc import (
 )
 from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_server import GrpcServer
-from teleglas_common.principal import METADATA_KEY, Principal, Signer
+from teleglas_common.principal import METADATA_KEY, Principal, Signer, authenticator
 from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry import Metrics
 from teleglas_notification.adapters.grpc_service import ERRORS, Access, NotificationsService
-from teleglas_notification.adapters.principals import tenant_reader
 from teleglas_notification.bot.desk import Desk, Heard, Newcomers
 from teleglas_notification.bot.updates import (
     MAX_UPDATE_BYTES,
@@ -169,7 +168,7 @@ async def test_forged_and_broken_updates_do_nothing(
 @asynccontextmanager
 async def stub_on(rig: Rig) -> AsyncIterator[Any]:
     access = Access(
-        tenant_reader(SIGNER, required=False), ("console", "telegram", "webhook"), False, 10.0
+        authenticator(SIGNER, required=False), ("console", "telegram", "webhook"), False, 10.0
     )
     service = NotificationsService(rig.pool, rig.clock, access, lambda: None)
     server = GrpcServer(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from teleglas.prediction.v1.prediction_pb2 import Forecast
+from teleglas_common.checkpoints import Restored
 from teleglas_prediction.domain.series import Outcome
 
 __all__ = ["SCHEMA", "Checkpoint", "Issued", "Resolved", "Restored", "Store"]
@@ -41,15 +42,6 @@ class Checkpoint:
     states: Mapping[str, bytes]
     issued: Sequence[Issued] = ()
     resolved: Sequence[Resolved] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """The last checkpoint of a shard; its `generation` fences out an owner that came before."""
-
-    generation: int
-    offsets: Mapping[str, int] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Store(Protocol):

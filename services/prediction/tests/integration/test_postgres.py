@@ -22,10 +22,10 @@ from teleglas_common.bus.ports import FencedError
 from teleglas_common.grpc_server import GrpcServer
 from teleglas_common.paging import encode_cursor
 from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.principal import authenticator
 from teleglas_common.settings import GrpcSection, PostgresSection
 from teleglas_common.telemetry import Metrics
 from teleglas_prediction.adapters.grpc_service import ERRORS, PredictionService
-from teleglas_prediction.adapters.principals import authenticator
 from teleglas_prediction.adapters.queries import Queries
 from teleglas_prediction.adapters.requests import Symbols
 from teleglas_prediction.adapters.store import PostgresStore

@@ -20,11 +20,10 @@ from teleglas_common.bus.ports import FencedError
 from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_server import GrpcServer
 from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import METADATA_KEY, Principal, Signer
+from teleglas_common.principal import METADATA_KEY, Principal, Signer, authenticator
 from teleglas_common.settings import GrpcSection, PostgresSection
 from teleglas_common.telemetry import Metrics
 from teleglas_signal_scorer.adapters.grpc_service import ERRORS, Limits, SignalsService
-from teleglas_signal_scorer.adapters.principals import authenticator
 from teleglas_signal_scorer.adapters.queries import Queries
 from teleglas_signal_scorer.adapters.store import PostgresStore
 from teleglas_signal_scorer.adapters.weights_table import WeightsTable

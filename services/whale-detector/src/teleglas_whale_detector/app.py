@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import grpc.aio
 
 from teleglas.whale.v1.whale_pb2 import DESCRIPTOR
 from teleglas.whale.v1.whale_pb2_grpc import add_WhalesServicer_to_server
-from teleglas_common.bus.ports import Bus, Publisher
+from teleglas_common.bus.ports import Bus
 from teleglas_common.bus.worker import Worker
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_common.clock import SystemClock
@@ -22,8 +23,8 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.postgres import create_pool, migrate, migrations_in
-from teleglas_common.principal import Signer
+from teleglas_common.parts import Database, Shards
+from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.settings import KafkaSection
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
@@ -32,7 +33,6 @@ from teleglas_whale_detector.adapters.alert_store import PostgresAlerts
 from teleglas_whale_detector.adapters.faust_topics import INTERNAL
 from teleglas_whale_detector.adapters.faust_worker import FaustSettings, FaustWorker
 from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
-from teleglas_whale_detector.adapters.principals import authenticator
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.ports import SCHEMA
 from teleglas_whale_detector.routes import INPUTS, WRITES
@@ -45,36 +45,6 @@ __all__ = ["SERVICE", "WhaleApp", "build_app"]
 SERVICE = "whale-detector"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 THRESHOLDS_EVERY_S = 15.0
-
-
-class Database:
-    """The pool, with the schema brought up to date."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pool: asyncpg.Pool[Any] | None = None
-
-    async def start(self) -> None:
-        self._pool = await create_pool(self._settings.postgres, f"teleglas-{SERVICE}")
-        await migrate(self._pool, SCHEMA, migrations_in(MIGRATIONS))
-
-    async def stop(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-
-    @property
-    def alerts(self) -> PostgresAlerts:
-        return PostgresAlerts(self.pool)
-
-    @property
-    def pool(self) -> asyncpg.Pool[Any]:
-        if self._pool is None:
-            raise RuntimeError("expected a started database")
-        return self._pool
-
-    async def check(self) -> str | None:
-        await self.pool.fetchval("SELECT 1")
-        return None
 
 
 class Topics:
@@ -91,55 +61,34 @@ class Topics:
 
 
 class History:
-    """The worker that writes alerts into the database, and thresholds now and then."""
+    """The shards that write alerts into the database, and thresholds now and then."""
 
     def __init__(
-        self,
-        bus: Bus,
-        publisher: Publisher,
-        database: Database,
-        detector: FaustWorker,
-        metrics: Metrics,
+        self, shards: Shards[AlertShard], database: Database, detector: FaustWorker
     ) -> None:
-        self._bus = bus
-        self._publisher = publisher
+        self._shards = shards
         self._database = database
         self._detector = detector
-        self._metrics = metrics
-        self._worker: Worker[AlertShard] | None = None
-        self._over = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        store = self._database.alerts
-        self._worker = Worker(
-            self._bus,
-            SINK_ROUTES,
-            group=SINK_GROUP,
-            shard_factory=lambda _: AlertShard(store),
-            publisher=self._publisher,
-            service=SERVICE,
-            settings=WorkerSettings(checkpoint_interval_s=0.5),
-            metrics=BusMetrics(self._metrics),
-        )
+        await self._shards.start()
 
     async def run(self) -> None:
-        if self._worker is None:
-            raise RuntimeError("expected a started worker")
-        keeping = asyncio.create_task(self._keep_thresholds(), name="thresholds")
+        self._keeping = asyncio.create_task(self._keep_thresholds(), name="thresholds")
         try:
-            await self._worker.run()
+            await self._shards.run()
         finally:
             self._stopping.set()
-            await asyncio.gather(keeping, return_exceptions=True)
-            self._over.set()
+            await asyncio.gather(self._keeping, return_exceptions=True)
 
     async def stop(self) -> None:
         """Store what is under way."""
         self._stopping.set()
-        if self._worker is not None:
-            self._worker.stop()
-            await self._over.wait()
+        await self._shards.stop()
+        if self._keeping is not None:
+            await asyncio.wait({self._keeping})
 
     async def _keep_thresholds(self) -> None:
         """So that any replica can answer; a failure is made good by the next one."""
@@ -149,49 +98,7 @@ class History:
             found = self._detector.thresholds()
             if found:
                 with contextlib.suppress(asyncpg.PostgresError, OSError, TimeoutError):
-                    await self._database.alerts.save_thresholds(found)
-
-
-class Queried:
-    """The gRPC server, made once the database is there."""
-
-    def __init__(
-        self, settings: Settings, database: Database, detector: FaustWorker, metrics: Metrics
-    ) -> None:
-        self._settings = settings
-        self._database = database
-        self._detector = detector
-        self._metrics = metrics
-        self._server: GrpcServer | None = None
-
-    @property
-    def port(self) -> int:
-        if self._server is None:
-            raise RuntimeError("expected a started server")
-        return self._server.port
-
-    async def start(self) -> None:
-        settings = self._settings
-        secret = settings.principal_secret.get_secret_value().encode()
-        signer = Signer([secret], SystemClock()) if secret else None
-        service = WhalesService(
-            self._database.alerts,
-            self._detector,
-            authenticator(signer, required=settings.require_principal),
-            settings.grpc.default_deadline_s,
-        )
-        self._server = GrpcServer(
-            settings.grpc,
-            [lambda server: add_WhalesServicer_to_server(service, server)],
-            [DESCRIPTOR.services_by_name["Whales"].full_name],
-            metrics=self._metrics,
-            errors=ERRORS,
-        )
-        await self._server.start()
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
+                    await PostgresAlerts(self._database.pool).save_thresholds(found)
 
 
 class WhaleApp:
@@ -202,24 +109,58 @@ class WhaleApp:
     def __init__(self, settings: Settings, bus: Bus) -> None:
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        metrics = Metrics.of(SERVICE)
-        publisher = MeasuredPublisher(bus.publisher(), metrics)
-        self.database = Database(settings)
-        tools = Tools(SystemClock(), Counts(metrics), settings.detector.definition())
-        self.detector = FaustWorker(faust_settings(settings), tools, publisher, BusMetrics(metrics))
-        self.grpc = Queried(settings, self.database, self.detector, metrics)
-        self.http = HealthServer(settings.http, self.health, metrics.registry)
+        self._settings = settings
+        self._bus = bus
+        self._metrics = Metrics.of(SERVICE)
+        self._publisher = MeasuredPublisher(bus.publisher(), self._metrics)
+        self.database = Database(settings.postgres, SERVICE, SCHEMA, MIGRATIONS)
+        tools = Tools(SystemClock(), Counts(self._metrics), settings.detector.definition())
+        measured = BusMetrics(self._metrics)
+        self.detector = FaustWorker(faust_settings(settings), tools, self._publisher, measured)
+        self.grpc = GrpcServer(
+            settings.grpc,
+            [self._serve],
+            [DESCRIPTOR.services_by_name["Whales"].full_name],
+            metrics=self._metrics,
+            errors=ERRORS,
+        )
+        self.http = HealthServer(settings.http, self.health, self._metrics.registry)
         self.health.add("database", self.database.check)
         self.health.add("table", self.detector.check)
         self.components: Sequence[Component] = (
             self.database,
-            publisher,
+            self._publisher,
             Topics(bus),
             self.grpc,
-            History(bus, publisher, self.database, self.detector, metrics),
+            History(Shards(self._worker), self.database, self.detector),
             self.detector,
             self.http,
         )
+
+    def _worker(self) -> Worker[AlertShard]:
+        store = PostgresAlerts(self.database.pool)
+        return Worker(
+            self._bus,
+            SINK_ROUTES,
+            group=SINK_GROUP,
+            shard_factory=lambda _: AlertShard(store),
+            publisher=self._publisher,
+            service=SERVICE,
+            settings=WorkerSettings(checkpoint_interval_s=0.5),
+            metrics=BusMetrics(self._metrics),
+        )
+
+    def _serve(self, server: grpc.aio.Server) -> None:
+        settings = self._settings
+        service = WhalesService(
+            PostgresAlerts(self.database.pool),
+            self.detector,
+            authenticator(
+                signer_of(settings.principal_secret), required=settings.require_principal
+            ),
+            settings.grpc.default_deadline_s,
+        )
+        add_WhalesServicer_to_server(service, server)
 
 
 def faust_settings(settings: Settings) -> FaustSettings:

@@ -14,6 +14,7 @@ from teleglas.market.v1.types_pb2 import SIDE_SELL
 from teleglas.whale.v1 import whale_pb2 as pb
 from teleglas.whale.v1.whale_pb2_grpc import WhalesStub, add_WhalesServicer_to_server
 from teleglas_common.grpc_server import GrpcServer
+from teleglas_common.principal import ANONYMOUS
 from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry import Metrics
 from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
@@ -71,7 +72,7 @@ def history() -> FakeHistory:
 
 @pytest_asyncio.fixture
 async def whales(history: FakeHistory) -> AsyncIterator[Any]:
-    service = WhalesService(history, FakeLive(), lambda _: None, 5.0)
+    service = WhalesService(history, FakeLive(), lambda _: ANONYMOUS, 5.0)
     server = GrpcServer(
         GrpcSection(),
         [lambda made: add_WhalesServicer_to_server(service, made)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from teleglas.market.v1.service_pb2_grpc import MarketDataServicer
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.types_pb2 import TIME_BASIS_EVENT
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
-from teleglas_common.principal import PrincipalError
+from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_market_data.adapters.candle_reader import CandleReader
 from teleglas_market_data.adapters.messages import candle_message
 from teleglas_market_data.adapters.queries import Page, Queries, trade_batch
@@ -59,7 +59,7 @@ class MarketDataService(MarketDataServicer):
         queries: Queries,
         live: Live,
         symbols: Symbols,
-        authenticate: Callable[[Any], None],
+        authenticate: Authenticate,
         default_deadline_s: float,
     ) -> None:
         self._queries = queries

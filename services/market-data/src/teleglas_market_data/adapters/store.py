@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
-from teleglas_common.bus.ports import FencedError
+from teleglas_common.checkpoints import Checkpoints
 from teleglas_market_data.adapters.candle_rows import candle_of
 from teleglas_market_data.adapters.pieces import TimePieces
 from teleglas_market_data.adapters.writes import RowWriter
 from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.domain.trades import TradeRow
-from teleglas_market_data.ports import Checkpoint, Market, Restored, StoredCandle
+from teleglas_market_data.ports import SCHEMA, Checkpoint, Market, Restored, StoredCandle
 
 __all__ = ["PostgresStore"]
-
-Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 
 class PostgresStore:
@@ -26,39 +23,20 @@ class PostgresStore:
 
     def __init__(self, pool: asyncpg.Pool[Any], pieces: TimePieces) -> None:
         self._pool = pool
+        self._checkpoints = Checkpoints(SCHEMA)
         self._rows = RowWriter(pieces)
 
     async def restore(self, shard: int) -> Restored:
         """Load the last checkpoint and fence out whoever owned the shard before."""
         async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                "INSERT INTO market_data.shard_checkpoints AS c VALUES ($1, 1, '{}')"
-                " ON CONFLICT (shard) DO UPDATE SET generation = c.generation + 1"
-                " RETURNING generation, offsets",
-                shard,
-            )
-            states = await connection.fetch(
-                "SELECT name, state FROM market_data.shard_states WHERE shard = $1", shard
-            )
-        if row is None:
-            raise RuntimeError(f"expected a checkpoint row of shard {shard}, none came back")
-        return Restored(
-            row["generation"],
-            json.loads(row["offsets"]),
-            {state["name"]: state["state"] for state in states},
-        )
+            return await self._checkpoints.restore(connection, shard)
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Rows, states and offsets, or nothing of it."""
         await self._rows.prepare(checkpoint)
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._claim(connection, checkpoint)
+            await self._checkpoints.save(connection, checkpoint)
             await self._rows.write(connection, checkpoint)
-            await connection.executemany(
-                "INSERT INTO market_data.shard_states VALUES ($1, $2, $3)"
-                " ON CONFLICT (shard, name) DO UPDATE SET state = excluded.state",
-                [(checkpoint.shard, name, state) for name, state in checkpoint.states.items()],
-            )
 
     async def candles_at(
         self, market: Market, level: int, ts_opens: Sequence[int]
@@ -96,17 +74,3 @@ class PostgresStore:
             [row[0] for row in rows],
         )
         return {(row["kind"], row["trade_id"]) for row in found}
-
-    async def _claim(self, connection: Connection, checkpoint: Checkpoint) -> None:
-        done = await connection.execute(
-            "UPDATE market_data.shard_checkpoints SET offsets = $3, updated_at = now()"
-            " WHERE shard = $1 AND generation = $2",
-            checkpoint.shard,
-            checkpoint.generation,
-            json.dumps(dict(checkpoint.offsets), sort_keys=True),
-        )
-        if done != "UPDATE 1":
-            raise FencedError(
-                f"expected shard {checkpoint.shard} at generation {checkpoint.generation},"
-                " another owner has restored it"
-            )

@@ -15,7 +15,7 @@ from teleglas.notification.v1 import notification_pb2 as pb
 from teleglas.notification.v1.notification_pb2_grpc import NotificationsServicer
 from teleglas_common.clock import Clock
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
-from teleglas_common.principal import PrincipalError
+from teleglas_common.principal import ANONYMOUS, Authenticate, PrincipalError
 from teleglas_notification.adapters.directory import (
     TooManyError,
     put_rule,
@@ -53,7 +53,7 @@ ERRORS: dict[type[Exception], grpc.StatusCode] = {
 class Access:
     """Who may call what, and which channels there are."""
 
-    tenant_of: Callable[[Any], str]
+    authenticate: Authenticate
     channels: Collection[str]
     allow_loopback: bool
     default_deadline_s: float
@@ -211,7 +211,7 @@ class NotificationsService(NotificationsServicer):
     @asynccontextmanager
     async def _call(self, context: Context) -> AsyncIterator[str]:
         """One call: whose it is, and it ends when its caller does not wait any more."""
-        tenant = self._access.tenant_of(context)
+        tenant = self._access.authenticate(context).tenant_id or ANONYMOUS.tenant_id
         remaining_s: float | None = context.time_remaining()
         most_s = self._access.default_deadline_s
         async with asyncio.timeout(most_s if remaining_s is None else min(remaining_s, most_s)):

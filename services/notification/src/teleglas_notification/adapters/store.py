@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from teleglas_common.bus.ports import FencedError
+from teleglas_common.checkpoints import Checkpoints
 from teleglas_common.clock import Clock
 from teleglas_notification.domain.cards import dump_card
-from teleglas_notification.ports import Checkpoint, OutboxCard, Restored
+from teleglas_notification.ports import SCHEMA, Checkpoint, OutboxCard, Restored
 
 __all__ = ["QUEUED", "PostgresStore"]
 
@@ -26,38 +25,19 @@ class PostgresStore:
 
     def __init__(self, pool: asyncpg.Pool[Any], clock: Clock, edit_gap_ns: int) -> None:
         self._pool = pool
+        self._checkpoints = Checkpoints(SCHEMA)
         self._clock = clock
         self._edit_gap_ns = edit_gap_ns
 
     async def restore(self, shard: int) -> Restored:
         """Load the last checkpoint and fence out whoever owned the shard before."""
         async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                "INSERT INTO notification.shard_checkpoints AS c VALUES ($1, 1, '{}')"
-                " ON CONFLICT (shard) DO UPDATE SET generation = c.generation + 1"
-                " RETURNING generation, offsets",
-                shard,
-            )
-            states = await connection.fetch(
-                "SELECT name, state FROM notification.shard_states WHERE shard = $1", shard
-            )
-        if row is None:
-            raise RuntimeError(f"expected a checkpoint row of shard {shard}, none came back")
-        return Restored(
-            row["generation"],
-            json.loads(row["offsets"]),
-            {state["name"]: state["state"] for state in states},
-        )
+            return await self._checkpoints.restore(connection, shard)
 
     async def save(self, checkpoint: Checkpoint) -> int:
         """States, offsets and outbox, or nothing of it; how many deliveries are new."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._claim(connection, checkpoint)
-            await connection.executemany(
-                "INSERT INTO notification.shard_states VALUES ($1, $2, $3)"
-                " ON CONFLICT (shard, name) DO UPDATE SET state = excluded.state",
-                [(checkpoint.shard, name, state) for name, state in checkpoint.states.items()],
-            )
+            await self._checkpoints.save(connection, checkpoint)
             if checkpoint.dropped:
                 await connection.execute(
                     "DELETE FROM notification.shard_states WHERE shard = $1 AND name = ANY($2)",
@@ -134,17 +114,3 @@ class PostgresStore:
             now_ns + self._edit_gap_ns,
         )
         return {(row["tenant_id"], row["subscriber_id"], row["channel"]) for row in rows}
-
-    async def _claim(self, connection: Connection, checkpoint: Checkpoint) -> None:
-        done = await connection.execute(
-            "UPDATE notification.shard_checkpoints SET offsets = $3, updated_at = now()"
-            " WHERE shard = $1 AND generation = $2",
-            checkpoint.shard,
-            checkpoint.generation,
-            json.dumps(dict(checkpoint.offsets), sort_keys=True),
-        )
-        if done != "UPDATE 1":
-            raise FencedError(
-                f"expected shard {checkpoint.shard} at generation {checkpoint.generation},"
-                " another owner has restored it"
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import grpc
 from teleglas.prediction.v1 import prediction_pb2 as pb
 from teleglas.prediction.v1.prediction_pb2_grpc import PredictionsServicer
 from teleglas_common.paging import CursorError, encode_cursor, page_size
-from teleglas_common.principal import PrincipalError
+from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_prediction.adapters.messages import forecast_message
 from teleglas_prediction.adapters.queries import LedgerPage, Queries, ledger_entry
 from teleglas_prediction.adapters.requests import (
@@ -54,7 +54,7 @@ class PredictionService(PredictionsServicer):
         live: Live,
         lineups: Lineups,
         symbols: Symbols,
-        authenticate: Callable[[Any], None],
+        authenticate: Authenticate,
         default_deadline_s: float,
     ) -> None:
         self._queries = queries

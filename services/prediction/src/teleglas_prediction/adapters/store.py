@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from teleglas_common.bus.ports import FencedError
+from teleglas_common.checkpoints import Checkpoints
 from teleglas_common.postgres import copy_upsert
 from teleglas_prediction.ports import SCHEMA, Checkpoint, Issued, Resolved, Restored
 
@@ -24,56 +23,21 @@ class PostgresStore:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
+        self._checkpoints = Checkpoints(SCHEMA)
 
     async def restore(self, shard: int) -> Restored:
         """Load the last checkpoint and fence out whoever owned the shard before."""
         async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                "INSERT INTO prediction.shard_checkpoints AS c VALUES ($1, 1, '{}')"
-                " ON CONFLICT (shard) DO UPDATE SET generation = c.generation + 1"
-                " RETURNING generation, offsets",
-                shard,
-            )
-            states = await connection.fetch(
-                "SELECT name, state FROM prediction.shard_states WHERE shard = $1", shard
-            )
-        if row is None:
-            raise RuntimeError(f"expected a checkpoint row of shard {shard}, none came back")
-        return Restored(
-            row["generation"],
-            json.loads(row["offsets"]),
-            {state["name"]: state["state"] for state in states},
-        )
+            return await self._checkpoints.restore(connection, shard)
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Forecasts, outcomes, states and offsets, or nothing of it."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await _claim(connection, checkpoint)
+            await self._checkpoints.save(connection, checkpoint)
             if checkpoint.issued:
                 await _write_issued(connection, checkpoint.issued)
             if checkpoint.resolved:
                 await _write_resolved(connection, checkpoint.resolved)
-            if checkpoint.states:
-                await connection.executemany(
-                    "INSERT INTO prediction.shard_states VALUES ($1, $2, $3)"
-                    " ON CONFLICT (shard, name) DO UPDATE SET state = excluded.state",
-                    [(checkpoint.shard, name, state) for name, state in checkpoint.states.items()],
-                )
-
-
-async def _claim(connection: Connection, checkpoint: Checkpoint) -> None:
-    done = await connection.execute(
-        "UPDATE prediction.shard_checkpoints SET offsets = $3, updated_at = now()"
-        " WHERE shard = $1 AND generation = $2",
-        checkpoint.shard,
-        checkpoint.generation,
-        json.dumps(dict(checkpoint.offsets), sort_keys=True),
-    )
-    if done != "UPDATE 1":
-        raise FencedError(
-            f"expected shard {checkpoint.shard} at generation {checkpoint.generation},"
-            " another owner has restored it"
-        )
 
 
 async def _write_issued(connection: Connection, issued: Sequence[Issued]) -> None:

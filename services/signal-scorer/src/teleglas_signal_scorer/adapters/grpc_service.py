@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import grpc
 from teleglas.signal.v1 import signal_pb2 as pb
 from teleglas.signal.v1.signal_pb2_grpc import SignalsServicer
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
-from teleglas_common.principal import Principal, PrincipalError
+from teleglas_common.principal import Authenticate, Principal, PrincipalError
 from teleglas_signal_scorer.adapters.messages import contributions_of, weights_message
 from teleglas_signal_scorer.adapters.queries import Queries
 from teleglas_signal_scorer.adapters.requests import (
@@ -65,7 +65,7 @@ class SignalsService(SignalsServicer):
         self,
         queries: Queries,
         weights: WeightsTable,
-        authenticate: Callable[[Any], Principal],
+        authenticate: Authenticate,
         limits: Limits,
     ) -> None:
         self._queries = queries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import grpc
 from teleglas.whale.v1 import whale_pb2 as pb
 from teleglas.whale.v1.whale_pb2_grpc import WhalesServicer
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
-from teleglas_common.principal import PrincipalError
+from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_whale_detector.ports import AlertFilter, AlertStore, Thresholds
 
 __all__ = ["ERRORS", "InvalidRequestError", "NotFoundError", "WhalesService"]
@@ -49,7 +49,7 @@ class WhalesService(WhalesServicer):
         self,
         store: AlertStore,
         live: Thresholds,
-        authenticate: Callable[[Any], None],
+        authenticate: Authenticate,
         default_deadline_s: float,
     ) -> None:
         self._store = store

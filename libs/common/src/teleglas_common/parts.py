@@ -1,0 +1,103 @@
+"""Parts that services on the bus and PostgreSQL are made of. An `app.py` puts them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from teleglas_common.bus.ports import Shard
+from teleglas_common.bus.worker import Worker
+from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.settings import PostgresSection
+
+__all__ = ["Database", "Periodic", "Shards"]
+
+S = TypeVar("S", bound=Shard)
+
+
+class Database:
+    """The pool of `service`, with `schema` brought up to date."""
+
+    def __init__(
+        self, section: PostgresSection, service: str, schema: str, migrations: Path
+    ) -> None:
+        self._section = section
+        self._application = f"teleglas-{service}"
+        self._schema = schema
+        self._migrations = migrations
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    async def start(self) -> None:
+        self._pool = await create_pool(self._section, self._application)
+        await migrate(self._pool, self._schema, migrations_in(self._migrations))
+
+    async def stop(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> asyncpg.Pool[Any]:
+        if self._pool is None:
+            raise RuntimeError("expected a started database")
+        return self._pool
+
+    async def check(self) -> str | None:
+        await self.pool.fetchval("SELECT 1")
+        return None
+
+
+class Shards(Generic[S]):
+    """A worker, made once the parts before it have started."""
+
+    def __init__(self, make: Callable[[], Worker[S]]) -> None:
+        self._make = make
+        self._worker: Worker[S] | None = None
+        self._over = asyncio.Event()
+
+    async def start(self) -> None:
+        self._worker = self._make()
+
+    async def run(self) -> None:
+        if self._worker is None:
+            raise RuntimeError("expected a started worker")
+        try:
+            await self._worker.run()
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        """Finish what is under way and store it."""
+        if self._worker is not None:
+            self._worker.stop()
+            await self._over.wait()
+
+    async def check(self) -> str | None:
+        ready = self._worker is not None and self._worker.is_ready
+        return None if ready else "shards are being restored"
+
+
+class Periodic:
+    """Work that is due every `every_s`, first after that long; none begins once it is stopped."""
+
+    def __init__(self, every_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        self._every_s = every_s
+        self._work = work
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def run(self) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._every_s)
+            if not self._stopping.is_set():
+                await self._work()
+
+    async def stop(self) -> None:
+        self._stopping.set()
