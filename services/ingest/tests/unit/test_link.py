@@ -1,6 +1,7 @@
 """One logical connection over sockets that come and go."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,6 +114,23 @@ async def test_a_renewal_makes_the_new_socket_before_it_breaks_the_old() -> None
         new.push(DELTA)
         await eventually(lambda: watcher.events[-1] == ("BookChange", False))
         assert watcher.log == ["up RESTART"]
+
+
+async def test_an_old_socket_is_read_until_it_has_answered_that_it_says_no_more() -> None:
+    """What only it was given is here before it is closed."""
+    async with running(let_go_timeout_s=30.0) as (link, dialer, watcher):
+        await eventually(lambda: watcher.log == ["up RESTART"])
+        link.renew()
+        await eventually(lambda: len(dialer.sockets) == 2)
+        old, new = dialer.sockets
+        new.push(DELTA)
+        new.push(TICKER)
+        await eventually(lambda: b"UNSUBSCRIBE" in old.sent[-1])
+        old.push(DELTA)
+        assert watcher.events[-1] == ("BookChange", False)
+        assert old.is_open
+        old.push(b'{"result":null,"id":%d}' % json.loads(old.sent[-1])["id"])
+        await eventually(lambda: not old.is_open)
 
 
 async def test_a_connection_is_renewed_before_its_age_ends() -> None:

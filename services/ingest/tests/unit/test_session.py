@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teleglas_ingest.domain.events import Channel, Event
+from teleglas_ingest.domain.events import Channel, Event, Trade
 from teleglas_ingest.domain.progress import SourceClock, VenueClock
 from teleglas_ingest.domain.silence import Silent
-from teleglas_ingest.pipeline.session import Session, Wired
+from teleglas_ingest.pipeline.session import MAX_AHEAD, Session, Wired
 from teleglas_ingest.ports import Failure, Stream
 from teleglas_ingest.testing import FakeRest, linear_swap, spot, usdm
 from teleglas_ingest.venues import VENUES
@@ -175,3 +175,15 @@ def test_refusals_notices_and_pongs_reach_their_places() -> None:
     assert kept.notices == ["soon"]
     assert due is None
     assert kept.events == []
+
+
+def test_a_session_offers_again_what_it_was_told_to_hold_and_holds_only_so_much() -> None:
+    """What still runs ahead may be held again; beyond the bound it is a hole after all."""
+    session, kept = session_of("binance")
+    trade = Trade(MARKETS["binance"], 7, 1, 1, 1, NOW, NOW)
+    assert session.hold(trade)
+    session.offer()
+    assert kept.events == [trade]
+    assert session.ahead == []
+    assert all(session.hold(trade) for _ in range(MAX_AHEAD))
+    assert not session.hold(trade)
