@@ -17,6 +17,7 @@ from signal_feeds import Market, record
 from teleglas.signal.v1.signal_pb2 import SignalScore
 from teleglas_cli.digest import Digest
 from teleglas_cli.stack.local import StackAddresses
+from teleglas_cli.testing import running_stack
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus
 from teleglas_common.bus.testing import read_all
@@ -84,12 +85,16 @@ async def scores_of(bus: Bus, instrument: str) -> list[SignalScore]:
     return found
 
 
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[StackAddresses]:
+    """Topics that nobody else writes to: digests and replays are of all that they hold."""
+    with running_stack(tmp_path / "stack") as addresses:
+        yield addresses
+
+
 @pytest.mark.timeout(300)
 async def test_killed_process_loses_no_score_and_changes_none(
-    stack: StackAddresses,
-    database_dsn: str,
-    tmp_path: Path,
-    unique_name: Callable[[str], str],
+    own_stack: StackAddresses, tmp_path: Path, unique_name: Callable[[str], str]
 ) -> None:
     """kill -9 in mid-stream, again and again: every id says one thing, the database has each once,
     and a replay with and without the receipts says the same.
@@ -97,6 +102,7 @@ async def test_killed_process_loses_no_score_and_changes_none(
     instrument = f"{unique_name('KILL').replace('-', '').upper()}-USDT"
     market = Market(7, instrument)
     candles, alerts = market.candles(MINUTES), market.alerts(MINUTES)
+    stack, database_dsn = own_stack, own_stack.postgres_dsn
     bus = create_bus(KafkaSection(bootstrap=stack.kafka_bootstrap), "tests")
     await bus.create(topics.ALL)
     connection = await asyncpg.connect(database_dsn)
