@@ -223,8 +223,9 @@ async def test_rebalance_in_mid_cluster_loses_no_alert_and_repeats_none(
         await feed.has_written(1)
         running.append(started(stack, database_dsn, logs[1]))
         await is_ready(logs[1])
+        before = len(await written_of(feed.bus, feed.instrument))
         await feed.send(0.6, 0.8)
-        await feed.has_written(len(await written_of(feed.bus, feed.instrument)) + 1)
+        await feed.has_written(before + 1)
         running[0].terminate()
         assert await asyncio.to_thread(running[0].wait, 60) == 0
         await feed.send(0.8, 1.0)
