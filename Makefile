@@ -13,7 +13,7 @@ CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit chaos backup restore restore-drill bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -42,13 +42,22 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/reference_docs.py --check
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not drill and not platform" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not drill and not platform and not integration and not e2e" $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+backup: $(INSTALLED) ## Write the database of the running stack to FILE=…
+	@$(BIN)/teleglas backup $(FILE)
+
+restore: $(INSTALLED) ## Bring the database back from FILE=…; stop the services first
+	@$(BIN)/teleglas restore $(FILE) $(ARGS)
+
+restore-drill: $(INSTALLED) ## Back up a running product, destroy its database, restore it, compare
+	@$(BIN)/pytest -m drill -s tests/platform $(PYTEST_ARGS)
 
 bench: $(INSTALLED) .venv-peers/.installed ## Run one benchmark: NAME=…
 	@$(BIN)/python scripts/bench.py $(NAME) $(ARGS)

@@ -7,13 +7,24 @@ import os
 from teleglas_cli.running import Running
 from teleglas_common.bus.ports import Bus
 from teleglas_common.kafka import create_bus
-from teleglas_common.settings import KafkaSection, ServiceSettings, read
+from teleglas_common.postgres import dsn_of
+from teleglas_common.settings import KafkaSection, PostgresSection, ServiceSettings, read
 
-__all__ = ["bus", "gateway"]
+__all__ = ["bus", "gateway", "postgres_dsn"]
 
 
 class _Environment(ServiceSettings):
     kafka: KafkaSection
+
+
+class _Database(ServiceSettings):
+    postgres: PostgresSection | None = None
+
+
+def postgres_dsn() -> str:
+    """The database of TELEGLAS_POSTGRES__*, else of the running stack."""
+    section = read(_Database).postgres
+    return Running.read().postgres_dsn if section is None else dsn_of(section)
 
 
 def bus() -> Bus:

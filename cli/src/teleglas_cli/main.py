@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from teleglas_cli.commands.alerts import predictions, signals, whales
+from teleglas_cli.commands.backup import backup, restore
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
 from teleglas_cli.commands.record import record
@@ -28,7 +29,7 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay, backup, restore),
 )
 for command in COMMANDS:
     commands.add_command(command)

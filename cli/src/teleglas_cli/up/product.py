@@ -201,7 +201,7 @@ class Product:
 
     async def stop(self) -> None:
         """Drain: first what brings data in, then what works on it, then what it stands on."""
-        await self._leave(*self._supervisors)
+        await self.leave(*self._supervisors)
         (self.options.state_dir.parent / "running.json").unlink(missing_ok=True)
         first, *others = (row.name for row in TABLE)
         for name in (first, "venues", *others, "botapi"):
@@ -211,12 +211,13 @@ class Product:
 
     async def stop_part(self, name: str) -> None:
         """End one of `processes` for good: nothing restarts it."""
-        await self._leave(name)
+        await self.leave(name)
         process = self.processes.get(name)
         if process is not None:
             await process.stop(STOP_GRACE_S)
 
-    async def _leave(self, *names: str) -> None:
+    async def leave(self, *names: str) -> None:
+        """Nothing restarts these any more."""
         left = [self._supervisors.pop(name) for name in names if name in self._supervisors]
         for supervisor in left:
             supervisor.cancel()

@@ -13,6 +13,7 @@ import asyncpg
 from teleglas_common.bus.ports import Shard
 from teleglas_common.bus.worker import Worker
 from teleglas_common.postgres import create_pool, migrate, migrations_in
+from teleglas_common.replica import ReplicaReads, Rows
 from teleglas_common.settings import PostgresSection
 
 __all__ = ["Database", "Periodic", "Shards"]
@@ -31,14 +32,35 @@ class Database:
         self._schema = schema
         self._migrations = migrations
         self._pool: asyncpg.Pool[Any] | None = None
+        self._replica: asyncpg.Pool[Any] | None = None
+        self._reads: ReplicaReads | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._pool = await create_pool(self._section, self._application)
         await migrate(self._pool, self._schema, migrations_in(self._migrations))
+        replica_dsn = self._section.replica_dsn.get_secret_value()
+        if replica_dsn:
+            self._replica = await create_pool(
+                self._section, self._application, dsn=replica_dsn, min_size=0
+            )
+            self._reads = ReplicaReads(
+                self._pool, self._replica, max_lag_s=self._section.replica_max_lag_s
+            )
+            self._measuring = asyncio.create_task(self._reads.run(), name="replica lag")
 
     async def stop(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.wait({self._measuring})
+        for pool in (self._replica, self._pool):
+            if pool is not None:
+                await pool.close()
+
+    @property
+    def reads(self) -> Rows:
+        """For history, which may be a little old: the replica if there is one."""
+        return self._reads or self.pool
 
     @property
     def pool(self) -> asyncpg.Pool[Any]:

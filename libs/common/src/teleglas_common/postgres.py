@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -19,6 +20,7 @@ __all__ = [
     "MigrationError",
     "copy_upsert",
     "create_pool",
+    "dsn_of",
     "in_transaction",
     "migrate",
     "migrations_in",
@@ -67,16 +69,34 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-async def create_pool(section: PostgresSection, application: str) -> asyncpg.Pool[asyncpg.Record]:
+def dsn_of(section: PostgresSection, dsn: str | None = None) -> str:
+    """The DSN with TLS as the section wants it. Files are named, not read: each connection reads
+    them when it is opened, so that a replaced certificate is taken up without a restart.
+    """
+    options = {
+        "sslmode": section.ssl_mode,
+        "sslrootcert": section.ssl_ca_file,
+        "sslcert": section.ssl_cert_file,
+        "sslkey": section.ssl_key_file,
+    }
+    parts = urlsplit(section.dsn.get_secret_value() if dsn is None else dsn)
+    query = dict(parse_qsl(parts.query)) | {k: str(v) for k, v in options.items() if v}
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+async def create_pool(
+    section: PostgresSection, application: str, *, dsn: str | None = None, min_size: int = 1
+) -> asyncpg.Pool[asyncpg.Record]:
     """A connected pool; waits, with back-off, for a database that is still starting.
 
     A statement that takes too long is given up here and by the server, so that none runs on alone.
+    `dsn` is of another server than the section's; with a `min_size` of 0 nothing is waited for.
     """
 
     async def attempt() -> asyncpg.Pool[asyncpg.Record]:
         return await asyncpg.create_pool(
-            section.dsn.get_secret_value(),
-            min_size=1,
+            dsn_of(section, dsn),
+            min_size=min_size,
             max_size=section.pool_size,
             timeout=section.connect_timeout_s,
             command_timeout=section.statement_timeout_s,

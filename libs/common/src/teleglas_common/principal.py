@@ -93,9 +93,9 @@ class Signer:
 
 
 def signer_of(secret: SecretStr) -> Signer | None:
-    """The signer of a configured secret; none where it is empty."""
-    key = secret.get_secret_value().encode()
-    return Signer([key], SystemClock()) if key else None
+    """The signer of the configured secrets, of which the first signs; none where there is none."""
+    keys = [key.encode() for key in secret.get_secret_value().split()]
+    return Signer(keys, SystemClock()) if keys else None
 
 
 def authenticator(signer: Signer | None, *, required: bool) -> Authenticate:

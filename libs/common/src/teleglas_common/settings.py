@@ -12,9 +12,17 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +38,8 @@ __all__ = [
     "HttpSection",
     "KafkaSection",
     "PostgresSection",
+    "PrincipalSecret",
+    "PrincipalSettings",
     "RedisSection",
     "Section",
     "ServiceSettings",
@@ -42,9 +52,25 @@ __all__ = [
 PREFIX = "TELEGLAS_"
 SECRETS_DIR = "TELEGLAS_SECRETS_DIR"
 SECRET_WORDS = ("PASSWORD", "SECRET", "DSN", "URL", "TOKEN", "KEY")
+MIN_SECRET_BYTES = 16
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
 S = TypeVar("S", bound="ServiceSettings")
+
+
+def _long_enough(secrets: SecretStr) -> SecretStr:
+    lengths = [len(secret.encode()) for secret in secrets.get_secret_value().split()]
+    if lengths and min(lengths) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"expected secrets of {MIN_SECRET_BYTES} bytes or more, was {min(lengths)}"
+        )
+    return secrets
+
+
+PrincipalSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+"""One secret or, while it is being replaced, several with spaces between: the first signs, all
+verify.
+"""
 
 
 class ConfigError(Exception):
@@ -83,13 +109,43 @@ class PostgresSection(Section):
     )
     connect_timeout_s: Seconds = Field(default=10.0, description="to open a connection")
     statement_timeout_s: Seconds = Field(default=30.0, description="for one statement")
+    ssl_mode: Literal["", "disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="", description="as libpq means it; empty: as the DSN says"
+    )
+    ssl_ca_file: Path | None = Field(default=None, description="CA that signed the server")
+    ssl_cert_file: Path | None = Field(default=None, description="client certificate, if any")
+    ssl_key_file: Path | None = Field(default=None, description="its key")
+    replica_dsn: SecretStr = Field(
+        default=SecretStr(""), description="a read replica that answers history; empty: none"
+    )
+    replica_max_lag_s: Seconds = Field(
+        default=5.0, description="a replica further behind is not asked, the primary is"
+    )
 
 
 class RedisSection(Section):
     """How to reach the cache."""
 
-    url: SecretStr = Field(description="redis://… or rediss://…")
+    url: SecretStr = Field(description="redis://… or rediss://…; of a cluster: any node's")
+    mode: Literal["single", "cluster", "sentinel"] = Field(
+        default="single", description="what answers there"
+    )
     timeout_s: Seconds = Field(default=2.0, description="for one command")
+    ssl_ca_file: Path | None = Field(default=None, description="CA that signed the server")
+    ssl_cert_file: Path | None = Field(default=None, description="client certificate, if any")
+    ssl_key_file: Path | None = Field(default=None, description="its key")
+    sentinels: str = Field(
+        default="", description="host:port list, with mode sentinel; the URL names its set as host"
+    )
+    sentinel_password: SecretStr = Field(
+        default=SecretStr(""), description="of the sentinels themselves, if any"
+    )
+
+    @model_validator(mode="after")
+    def _sentinels_are_named(self) -> Self:
+        if (self.mode == "sentinel") != bool(self.sentinels):
+            raise ValueError("expected sentinels with mode sentinel, and only then")
+        return self
 
 
 class HttpSection(Section):
@@ -188,6 +244,24 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentWithFiles(settings_cls)
+
+
+class PrincipalSettings(ServiceSettings):
+    """Of a service whose gRPC callers say for whom they ask."""
+
+    principal_secret: PrincipalSecret = Field(
+        default=SecretStr(""),
+        description="verifies the principal in gRPC metadata; any of several with spaces between",
+    )
+    require_principal: bool = Field(
+        default=False, description="refuse calls without a principal; needs the secret"
+    )
+
+    @model_validator(mode="after")
+    def _principals_can_be_verified(self) -> Self:
+        if self.require_principal and not self.principal_secret.get_secret_value():
+            raise ValueError("expected a principal secret where principals are required")
+        return self
 
 
 def load(kind: type[S], argv: Sequence[str] | None = None) -> S:

@@ -84,8 +84,8 @@ class Gateway:
         )
         self._stack.push_async_callback(channel.close)
 
-        secret = settings.principal_secret.get_secret_value().encode()
-        metadata = SignedMetadata(Signer([secret], SystemClock()))
+        keys_of_principals = settings.principal_secret.get_secret_value().encode().split()
+        metadata = SignedMetadata(Signer(keys_of_principals, SystemClock()))
         keys, tickets = PostgresKeys(pool), RedisTickets(redis)
         access, authorizer = KeyAccess(keys, tickets), ScopeAuthorizer()
         catalogue = Catalogue(edge.default_quote)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from teleglas_common.settings import (
     KafkaSection,
     PostgresSection,
+    PrincipalSecret,
     RedisSection,
     Section,
     ServiceSettings,
@@ -89,8 +90,10 @@ class GatewaySettings(ServiceSettings):
     signals: BackendSection = Field(default_factory=BackendSection)
     predictions: BackendSection = Field(default_factory=BackendSection)
     notifications: BackendSection = Field(default_factory=BackendSection)
-    principal_secret: SecretStr = Field(
-        min_length=16, description="signs the principal in gRPC metadata; the same in all services"
+    principal_secret: PrincipalSecret = Field(
+        min_length=1,
+        description="signs the principal in gRPC metadata, the same in all services; of several"
+        " with spaces between the first",
     )
     edge: EdgeSection = Field(default_factory=EdgeSection)
     stream: StreamSection = Field(default_factory=StreamSection)

@@ -144,7 +144,7 @@ class MarketDataApp:
     def _serve(self, server: grpc.aio.Server) -> None:
         settings = self._settings
         service = MarketDataService(
-            Queries(self.database.pool),
+            Queries(self.database.reads),
             self._live,
             Symbols(settings.candles.default_quote),
             authenticator(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from teleglas_common.settings import (
     GrpcSection,
     KafkaSection,
     PostgresSection,
+    PrincipalSettings,
     RedisSection,
     Section,
-    ServiceSettings,
 )
 from teleglas_market_data.domain.composite import Definition
 from teleglas_market_data.domain.intervals import SECOND_NS
@@ -71,26 +71,13 @@ class CompositeSection(Section):
         return self
 
 
-class Settings(ServiceSettings):
+class Settings(PrincipalSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     redis: RedisSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     candles: CandlesSection = Field(default_factory=CandlesSection)
     composite: CompositeSection = Field(default_factory=CompositeSection)
-    principal_secret: SecretStr = Field(
-        default=SecretStr(""), description="verifies the principal in gRPC metadata"
-    )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
-    )
-
-    @model_validator(mode="after")
-    def _principals_can_be_verified(self) -> Self:
-        secret = self.principal_secret.get_secret_value()
-        if (self.require_principal or secret) and len(secret) < 16:
-            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
-        return self
 
     @property
     def late_bound_ns(self) -> int:

@@ -10,8 +10,8 @@ from teleglas_common.settings import (
     GrpcSection,
     KafkaSection,
     PostgresSection,
+    PrincipalSettings,
     Section,
-    ServiceSettings,
 )
 from teleglas_notification.domain.cards import KINDS
 
@@ -141,7 +141,7 @@ class MarketDataSection(Section):
     target: str = Field(default="", description="host:port of market-data; empty: no pictures")
 
 
-class Settings(ServiceSettings):
+class Settings(PrincipalSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
@@ -149,12 +149,6 @@ class Settings(ServiceSettings):
     telegram: TelegramSection = Field(default_factory=TelegramSection)
     webhook: WebhookSection = Field(default_factory=WebhookSection)
     market_data: MarketDataSection = Field(default_factory=MarketDataSection)
-    principal_secret: SecretStr = Field(
-        default=SecretStr(""), description="verifies the principal in gRPC metadata"
-    )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
-    )
 
     @model_validator(mode="after")
     def _leases_outlive_calls(self) -> Self:
@@ -164,11 +158,4 @@ class Settings(ServiceSettings):
                 f"expected a lease of {longest_s:g} s or more, as long as two calls and a picture,"
                 f" was {self.delivery.lease_s:g}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _principals_can_be_verified(self) -> Self:
-        secret = self.principal_secret.get_secret_value()
-        if (self.require_principal or secret) and len(secret) < 16:
-            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
         return self

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field
 
 from teleglas_common.settings import (
     GrpcSection,
     KafkaSection,
     PostgresSection,
+    PrincipalSettings,
     Section,
-    ServiceSettings,
 )
 
 __all__ = ["ForecastsSection", "Settings"]
@@ -38,21 +38,8 @@ class ForecastsSection(Section):
     default_quote: str = Field(default="USDT", description="what bare `BTC` is quoted in")
 
 
-class Settings(ServiceSettings):
+class Settings(PrincipalSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     forecasts: ForecastsSection = Field(default_factory=ForecastsSection)
-    principal_secret: SecretStr = Field(
-        default=SecretStr(""), description="verifies the principal in gRPC metadata"
-    )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
-    )
-
-    @model_validator(mode="after")
-    def _principals_can_be_verified(self) -> Self:
-        secret = self.principal_secret.get_secret_value()
-        if (self.require_principal or secret) and len(secret) < 16:
-            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
-        return self

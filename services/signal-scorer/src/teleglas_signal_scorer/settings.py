@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field
 
 from teleglas_common.settings import (
     GrpcSection,
     KafkaSection,
     PostgresSection,
+    PrincipalSettings,
     Section,
-    ServiceSettings,
 )
 from teleglas_signal_scorer.domain.feed import Cadence
 from teleglas_signal_scorer.domain.intervals import SECOND_NS
@@ -49,21 +49,8 @@ class ScoresSection(Section):
         return Cadence(self.tick_s * SECOND_NS, self.deadline_s * SECOND_NS)
 
 
-class Settings(ServiceSettings):
+class Settings(PrincipalSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     scores: ScoresSection = Field(default_factory=ScoresSection)
-    principal_secret: SecretStr = Field(
-        default=SecretStr(""), description="verifies the principal in gRPC metadata"
-    )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
-    )
-
-    @model_validator(mode="after")
-    def _principals_can_be_verified(self) -> Self:
-        secret = self.principal_secret.get_secret_value()
-        if (self.require_principal or secret) and len(secret) < 16:
-            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
-        return self

@@ -143,7 +143,7 @@ class WhaleApp:
             self._bus,
             SINK_ROUTES,
             group=SINK_GROUP,
-            shard_factory=lambda _: AlertShard(store),
+            shard_factory=lambda number: AlertShard(number, store),
             publisher=self._publisher,
             service=SERVICE,
             settings=WorkerSettings(checkpoint_interval_s=0.5),

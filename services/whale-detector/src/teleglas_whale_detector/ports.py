@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from teleglas.whale.v1.whale_pb2 import Threshold, WhaleAlert
+from teleglas_common.checkpoints import Restored
 
-__all__ = ["SCHEMA", "AlertFilter", "AlertStore", "Market", "States", "Thresholds"]
+__all__ = [
+    "SCHEMA",
+    "AlertFilter",
+    "AlertSink",
+    "AlertStore",
+    "Checkpoint",
+    "Market",
+    "Restored",
+    "States",
+    "Thresholds",
+]
 
 SCHEMA = "whale_detector"
 """The database schema of this service's tables."""
@@ -36,11 +47,29 @@ class AlertFilter:
     after: tuple[int, str] | None = None
 
 
-class AlertStore(Protocol):
-    """The history of alerts."""
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a shard of the history has read since the last one; it has no other state."""
 
-    async def save(self, alerts: Sequence[WhaleAlert]) -> None:
-        """Store each by id; an older revision changes nothing."""
+    shard: int
+    generation: int
+    offsets: Mapping[str, int]
+    alerts: Sequence[WhaleAlert] = ()
+    states: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class AlertSink(Protocol):
+    """Where the history is written."""
+
+    async def restore(self, shard: int) -> Restored:
+        """The last checkpoint; whoever owned the shard before is fenced out."""
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Store offsets and alerts, or nothing; an older revision of an alert changes nothing."""
+
+
+class AlertStore(Protocol):
+    """The history of alerts as it is asked, and thresholds."""
 
     async def alerts(self, wanted: AlertFilter, size: int) -> list[WhaleAlert]:
         """Newest first."""

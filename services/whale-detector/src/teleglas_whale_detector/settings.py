@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field
 
 from teleglas_common.settings import (
     GrpcSection,
     KafkaSection,
     PostgresSection,
+    PrincipalSettings,
     Section,
-    ServiceSettings,
 )
 from teleglas_whale_detector.domain.sketch import Definition
 
@@ -41,21 +41,8 @@ class DetectorSection(Section):
         return Definition(self.version, self.quantile, self.min_observations)
 
 
-class Settings(ServiceSettings):
+class Settings(PrincipalSettings):
     kafka: KafkaSection
     postgres: PostgresSection
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     detector: DetectorSection = Field(default_factory=DetectorSection)
-    principal_secret: SecretStr = Field(
-        default=SecretStr(""), description="verifies the principal in gRPC metadata"
-    )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
-    )
-
-    @model_validator(mode="after")
-    def _principals_can_be_verified(self) -> Self:
-        secret = self.principal_secret.get_secret_value()
-        if (self.require_principal or secret) and len(secret) < 16:
-            raise ValueError(f"expected a principal secret of 16 bytes or more, was {len(secret)}")
-        return self

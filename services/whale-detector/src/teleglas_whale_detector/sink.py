@@ -1,7 +1,7 @@
 """From the alerts' topic into the database: a second worker in the same process.
 
-Its group's offsets are committed after the rows are, so that no alert is lost, and rows are kept by
-id and revision, so that none counts twice.
+Rows and offsets change in one transaction, so that no alert is lost, also where the database is an
+older one that was restored; rows are kept by id and revision, so that none counts twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from teleglas.whale.v1.whale_pb2 import WhaleAlert
 from teleglas_common.bus.ports import Incoming, PoisonError, Route
 from teleglas_contracts import topics
-from teleglas_whale_detector.ports import AlertStore
+from teleglas_whale_detector.ports import AlertSink, Checkpoint
 
 __all__ = ["SINK_GROUP", "SINK_ROUTES", "AlertShard"]
 
@@ -22,17 +22,21 @@ MAX_ID = 256
 class AlertShard:
     """Collects the newest revision of each alert until the next checkpoint."""
 
-    def __init__(self, store: AlertStore) -> None:
+    def __init__(self, number: int, store: AlertSink) -> None:
+        self._number = number
         self._store = store
+        self._generation = 0
         self.pending: dict[str, WhaleAlert] = {}
 
     async def restore(self) -> Mapping[str, int]:
-        return {}
+        restored = await self._store.restore(self._number)
+        self._generation = restored.generation
+        return restored.offsets
 
-    async def checkpoint(self, offsets: Mapping[str, int]) -> None:  # noqa: ARG002
-        if self.pending:
-            await self._store.save(list(self.pending.values()))
-            self.pending = {}
+    async def checkpoint(self, offsets: Mapping[str, int]) -> None:
+        alerts = list(self.pending.values())
+        await self._store.save(Checkpoint(self._number, self._generation, offsets, alerts))
+        self.pending = {}
 
     async def close(self) -> None: ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +19,12 @@ from teleglas.whale.v1.whale_pb2 import (
     Threshold,
     WhaleAlert,
 )
+from teleglas_common.bus.ports import FencedError
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.settings import PostgresSection
 from teleglas_whale_detector.adapters.alert_store import PostgresAlerts
 from teleglas_whale_detector.app import MIGRATIONS
-from teleglas_whale_detector.ports import SCHEMA, AlertFilter
+from teleglas_whale_detector.ports import SCHEMA, AlertFilter, Checkpoint
 from teleglas_whale_detector.sink import AlertShard
 
 pytestmark = pytest.mark.integration
@@ -39,6 +40,12 @@ async def store(database_dsn: str) -> AsyncIterator[PostgresAlerts]:
     await pool.close()
 
 
+async def keep(store: PostgresAlerts, alerts: Sequence[WhaleAlert]) -> None:
+    """As a shard does that has just restored its checkpoint."""
+    restored = await store.restore(0)
+    await store.save(Checkpoint(0, restored.generation, restored.offsets, alerts))
+
+
 def alert(name: str = "a", **fields: Any) -> WhaleAlert:
     """An alert of 1,000 in quote, as far as the history looks at it."""
     made = WhaleAlert(
@@ -52,8 +59,8 @@ def alert(name: str = "a", **fields: Any) -> WhaleAlert:
 async def test_alerts_saved_twice_are_one_row_each(store: PostgresAlerts) -> None:
     """What a crash between rows and offsets repeats changes nothing."""
     alerts = [alert("a"), alert("b", ts_first_fill=2_000)]
-    await store.save(alerts)
-    await store.save(alerts)
+    await keep(store, alerts)
+    await keep(store, alerts)
     assert await store.alerts(ALL, 10) == [alerts[1], alerts[0]]
 
 
@@ -65,7 +72,7 @@ async def test_newest_revision_stands_in_whatever_order_they_come(
     kinds = (WHALE_KIND_SWEEP, WHALE_KIND_BLOCK, WHALE_KIND_SLICED)
     for revision in order:
         kind, notional = kinds[revision], 100_000 * (revision + 1)
-        await store.save([alert("a", revision=revision, kind=kind, notional=notional)])
+        await keep(store, [alert("a", revision=revision, kind=kind, notional=notional)])
     found = await store.alert("a")
     assert found is not None
     assert (found.revision, found.kind, found.notional) == (2, WHALE_KIND_SLICED, 300_000)
@@ -96,7 +103,8 @@ async def test_filters_leave_what_fits_all_of_them(
     store: PostgresAlerts, wanted: AlertFilter, names: str
 ) -> None:
     """Newest first; the range of time is half open."""
-    await store.save(
+    await keep(
+        store,
         [
             alert("a", ts_first_fill=1_000),
             alert("b", ts_first_fill=1_001, venue="okx"),
@@ -105,7 +113,7 @@ async def test_filters_leave_what_fits_all_of_them(
             alert("e", ts_first_fill=1_004, side=SIDE_SELL),
             alert("f", ts_first_fill=1_005, notional=100_002),
             alert("g", ts_first_fill=1_006),
-        ]
+        ],
     )
     assert "".join(one.id for one in await store.alerts(wanted, 10)) == names
 
@@ -117,14 +125,14 @@ async def test_pages_are_all_alerts_once_though_times_are_equal_and_new_ones_com
     """The cursor is a place in (time, id), so what comes on top meanwhile moves nothing."""
     rng = random.Random(4)
     kept = [alert(f"id{n:02}", ts_first_fill=1_000 + rng.randrange(6)) for n in range(40)]
-    await store.save(kept)
+    await keep(store, kept)
     found: list[WhaleAlert] = []
     wanted, pages = ALL, 0
     while page := await store.alerts(wanted, size):
         found += page
         pages += 1
         wanted = replace(ALL, after=(page[-1].ts_first_fill, page[-1].id))
-        await store.save([alert(f"new{pages}", ts_first_fill=2_000 + pages)])
+        await keep(store, [alert(f"new{pages}", ts_first_fill=2_000 + pages)])
     by_time = sorted(kept, key=lambda one: (one.ts_first_fill, one.id), reverse=True)
     assert found == by_time
     assert pages == -(-len(kept) // size)
@@ -134,15 +142,28 @@ async def test_history_stores_the_newest_of_what_came_between_two_checkpoints(
     store: PostgresAlerts,
 ) -> None:
     """And a checkpoint without alerts writes nothing."""
-    shard = AlertShard(store)
+    shard = AlertShard(0, store)
+    assert await shard.restore() == {}
     shard.pending = {"a": alert("a", revision=2)}
-    await shard.checkpoint({})
+    await shard.checkpoint({"alerts": 7})
     assert shard.pending == {}
-    await store.save([alert("a", revision=1)])
-    await shard.checkpoint({})
+    shard.pending = {"a": alert("a", revision=1)}
+    await shard.checkpoint({"alerts": 9})
     found = await store.alert("a")
     assert found is not None
     assert found.revision == 2
+    assert await AlertShard(0, store).restore() == {"alerts": 9}
+
+
+async def test_history_of_a_shard_that_moved_on_is_not_written(store: PostgresAlerts) -> None:
+    """Rows and offsets go together: a former owner writes neither."""
+    former, owner = AlertShard(0, store), AlertShard(0, store)
+    await former.restore()
+    await owner.restore()
+    former.pending = {"a": alert("a")}
+    with pytest.raises(FencedError):
+        await former.checkpoint({"alerts": 3})
+    assert await store.alert("a") is None
 
 
 async def test_thresholds_newest_of_a_market_stands(store: PostgresAlerts) -> None:

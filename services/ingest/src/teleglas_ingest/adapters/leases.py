@@ -1,4 +1,8 @@
-"""Leases of shards. PostgreSQL's clock decides alone, so the pods' clocks need not agree."""
+"""Leases of shards. PostgreSQL's clock decides alone, so the pods' clocks need not agree.
+
+An epoch is at least the clock's seconds: also a database that was restored to an earlier state
+gives none that is below those in the log, whose readers would ignore all of its records.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,11 @@ SCHEMA = "ingest"
 
 _ACQUIRE = """
 INSERT INTO ingest.leases AS held (venue, shard, owner, epoch, expires_at)
-VALUES ($1, $2, $3, 1, clock_timestamp() + make_interval(secs => $4))
+VALUES ($1, $2, $3, extract(epoch FROM clock_timestamp())::bigint,
+        clock_timestamp() + make_interval(secs => $4))
 ON CONFLICT (venue, shard) DO UPDATE
-   SET owner = excluded.owner, epoch = held.epoch + 1, expires_at = excluded.expires_at
+   SET owner = excluded.owner, epoch = greatest(held.epoch + 1, excluded.epoch),
+       expires_at = excluded.expires_at
  WHERE held.expires_at < clock_timestamp() OR held.owner = excluded.owner
 RETURNING epoch
 """

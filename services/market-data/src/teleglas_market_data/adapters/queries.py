@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from teleglas.market.v1.trade_pb2 import Trade, TradeBatch
+from teleglas_common.replica import Rows
 from teleglas_market_data.adapters.candle_rows import COLUMNS, candle_of
 from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.ports import Market, StoredCandle
@@ -36,11 +37,11 @@ class Page:
 class Queries:
     """Reads only; each method is one statement."""
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._pool = pool
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
     async def candles(self, market: Market, level: int, page: Page) -> list[StoredCandle]:
-        rows = await self._pool.fetch(
+        rows = await self._rows.fetch(
             f"SELECT * FROM market_data.candles_{INTERVALS[level].name}"  # noqa: S608
             " WHERE venue = $1 AND instrument = $2 AND ts_open >= $3 AND ts_open < $4"
             f" ORDER BY ts_open {page.direction} LIMIT $5",
@@ -59,7 +60,7 @@ class Queries:
         where = (
             "venue = $1 AND instrument = $2 AND ts_open >= $3 AND ts_open < $4 AND ts_known <= $5"
         )
-        rows = await self._pool.fetch(
+        rows = await self._rows.fetch(
             f"SELECT DISTINCT ON (ts_open) * FROM ("  # noqa: S608
             f" SELECT {names} FROM market_data.candles_{label} WHERE {where}"
             f" UNION ALL SELECT {names} FROM market_data.candle_revisions"
@@ -87,7 +88,7 @@ class Queries:
                 f" AND (ts_event, coalesce(sequence, 0), trade_id) {beyond} ($6, $7, $8)"
             )
             values += after
-        rows: list[asyncpg.Record] = await self._pool.fetch(
+        rows: list[asyncpg.Record] = await self._rows.fetch(
             "SELECT * FROM market_data.trades"  # noqa: S608
             " WHERE venue = $1 AND instrument = $2 AND ts_event >= $3 AND ts_event < $4"
             f"{cursor} ORDER BY {_TRADE_ORDER.format(d=page.direction)} LIMIT $5",
@@ -98,7 +99,7 @@ class Queries:
     async def markets(
         self, venue: str, base: str, after: Sequence[str], size: int
     ) -> list[asyncpg.Record]:
-        rows: list[asyncpg.Record] = await self._pool.fetch(
+        rows: list[asyncpg.Record] = await self._rows.fetch(
             "SELECT venue, instrument, message FROM market_data.instruments"
             " WHERE ($1 = '' OR venue = $1) AND ($2 = '' OR base = $2)"
             " AND (venue, instrument) > ($3, $4) ORDER BY venue, instrument LIMIT $5",
@@ -111,7 +112,7 @@ class Queries:
 
     async def tickers(self, venue: str, after: Sequence[str], size: int) -> list[asyncpg.Record]:
         """Ticker and summary, or one of both, of each market."""
-        rows: list[asyncpg.Record] = await self._pool.fetch(
+        rows: list[asyncpg.Record] = await self._rows.fetch(
             "SELECT venue, instrument, t.message AS ticker, s.message AS summary"
             " FROM market_data.tickers t FULL JOIN market_data.summaries s"
             " USING (venue, instrument) WHERE ($1 = '' OR venue = $1)"
@@ -123,7 +124,7 @@ class Queries:
         return rows
 
     async def ticker(self, market: Market) -> asyncpg.Record | None:
-        row: asyncpg.Record | None = await self._pool.fetchrow(
+        row: asyncpg.Record | None = await self._rows.fetchrow(
             "SELECT (SELECT message FROM market_data.tickers"
             " WHERE venue = $1 AND instrument = $2) AS ticker,"
             " (SELECT message FROM market_data.summaries"
@@ -135,7 +136,7 @@ class Queries:
     async def gaps(
         self, venue: str, instrument: str, page: Page, after: tuple[int, str]
     ) -> list[asyncpg.Record]:
-        rows: list[asyncpg.Record] = await self._pool.fetch(
+        rows: list[asyncpg.Record] = await self._rows.fetch(
             "SELECT ts_from, gap_id, message FROM market_data.gaps"
             " WHERE ($1 = '' OR venue = $1) AND ($2 = '' OR instrument = $2)"
             " AND ts_from >= $3 AND ts_from < $4 AND (ts_from, gap_id) > ($5, $6)"

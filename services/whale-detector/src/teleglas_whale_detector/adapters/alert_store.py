@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 
 from teleglas.whale.v1.whale_pb2 import Threshold, WhaleAlert
-from teleglas_whale_detector.ports import AlertFilter
+from teleglas_common.checkpoints import Checkpoints
+from teleglas_whale_detector.ports import SCHEMA, AlertFilter, Checkpoint, Restored
 
 __all__ = ["PostgresAlerts"]
 
@@ -21,9 +22,16 @@ class PostgresAlerts:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
+        self._checkpoints = Checkpoints(SCHEMA)
 
-    async def save(self, alerts: Sequence[WhaleAlert]) -> None:
+    async def restore(self, shard: int) -> Restored:
+        """The last checkpoint; whoever owned the shard before is fenced out."""
         async with self._pool.acquire() as connection, connection.transaction():
+            return await self._checkpoints.restore(connection, shard)
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._checkpoints.save(connection, checkpoint)
             await connection.executemany(
                 "INSERT INTO whale_detector.alerts AS a"
                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
@@ -31,7 +39,7 @@ class PostgresAlerts:
                 " kind = excluded.kind, notional = excluded.notional,"
                 " ts_first_fill = excluded.ts_first_fill, message = excluded.message"
                 " WHERE a.revision <= excluded.revision",
-                [_row(alert) for alert in alerts],
+                [_row(alert) for alert in checkpoint.alerts],
             )
 
     async def alerts(self, wanted: AlertFilter, size: int) -> list[WhaleAlert]:
