@@ -75,7 +75,7 @@ def member(service: str) -> set[Rule]:
 
 def users() -> dict[str, set[Rule]]:
     """Every user of the log. Writing implies the right to write idempotently; nobody has a
-    transaction, nobody but the tools may create a topic.
+    transaction, nobody but the job that migrates may create a topic.
     """
     ingest, gateway = routes_of("ingest"), routes_of("gateway")
     found = {service: member(service) for service in GROUPS}
@@ -89,11 +89,10 @@ def users() -> dict[str, set[Rule]]:
     # Each gateway reads every partition, so it has no group.
     buried = {channel.topic for channel in CHANNELS if channel.buries_poison}
     found["gateway"] = topic_rules("Read", gateway.READS) | topic_rules("Write", map(twin, buried))
+    found["migrate"] = topic_rules("Read", (CONTROL,)) | topic_rules("Write", (CONTROL,))
+    found["migrate"] |= {Rule("topic", "teleglas", "prefix", op) for op in ("Create", "Describe")}
     found["tools"] = {
-        *(
-            Rule("topic", "teleglas.", "prefix", operation)
-            for operation in ("Create", "Describe", "Read", "Write")
-        ),
+        *(Rule("topic", "teleglas.", "prefix", op) for op in ("Describe", "Read", "Write")),
         Rule("group", "redrive.", "prefix", "Read"),
     }
     # The autoscaler looks at the lag of groups; it reads no record.
