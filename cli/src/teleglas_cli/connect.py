@@ -10,7 +10,7 @@ from teleglas_common.kafka import create_bus
 from teleglas_common.postgres import dsn_of
 from teleglas_common.settings import KafkaSection, PostgresSection, ServiceSettings, read
 
-__all__ = ["bus", "gateway", "postgres_dsn"]
+__all__ = ["bus", "gateway", "kafka_section", "postgres_dsn"]
 
 
 class _Environment(ServiceSettings):
@@ -27,13 +27,16 @@ def postgres_dsn() -> str:
     return Running.read().postgres_dsn if section is None else dsn_of(section)
 
 
-def bus() -> Bus:
-    """The bus of TELEGLAS_KAFKA__*, else of the running stack."""
+def kafka_section() -> KafkaSection:
+    """The log of TELEGLAS_KAFKA__*, else of the running stack."""
     if "TELEGLAS_KAFKA__BOOTSTRAP" in os.environ:
-        section = read(_Environment).kafka
-    else:
-        section = KafkaSection(bootstrap=Running.read().kafka_bootstrap)
-    return create_bus(section, "teleglas-cli")
+        return read(_Environment).kafka
+    return KafkaSection(bootstrap=Running.read().kafka_bootstrap)
+
+
+def bus() -> Bus:
+    """The same as a bus."""
+    return create_bus(kafka_section(), "teleglas-cli")
 
 
 def gateway() -> tuple[str, str]:

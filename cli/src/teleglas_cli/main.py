@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from teleglas_cli.commands.acls import acls
 from teleglas_cli.commands.alerts import predictions, signals, whales
 from teleglas_cli.commands.backup import backup, restore
 from teleglas_cli.commands.doctor import doctor
@@ -29,7 +30,8 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay, backup, restore),
+    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+    *(backup, restore, acls),
 )
 for command in COMMANDS:
     commands.add_command(command)

@@ -151,6 +151,7 @@ class EmbeddedKafka:
         ready_timeout_s: float = 60.0,
         log_level: str = "warn",
         overrides: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
         progress: ProgressCallback | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -161,6 +162,7 @@ class EmbeddedKafka:
         self._ready_timeout_s = ready_timeout_s
         self._log_level = log_level
         self._overrides = dict(overrides or {})
+        self._format_arguments = tuple(format_arguments)
         self._progress = progress
         self.process: ManagedProcess | None = None
 
@@ -235,6 +237,7 @@ class EmbeddedKafka:
 
     def _format(self, jars: Sequence[Path], config: Path) -> None:
         arguments = ("format", "--cluster-id", new_cluster_id(), "--config", str(config))
+        arguments += self._format_arguments
         command = java_command(
             jars, "kafka.tools.StorageTool", *arguments, heap_mb=64, log_level="error"
         )

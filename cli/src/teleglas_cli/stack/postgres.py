@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,9 +62,11 @@ def postgres_programs() -> Path:
     return Path(spec.submodule_search_locations[0]) / _PROGRAMS
 
 
-def postgres_command(programs: Path, cluster: Path, port: int) -> list[str]:
+def postgres_command(
+    programs: Path, cluster: Path, port: int, overrides: Mapping[str, str] | None = None
+) -> list[str]:
     command = [str(programs / "postgres"), "-D", str(cluster), "-p", str(port)]
-    for name, value in _SETTINGS.items():
+    for name, value in (_SETTINGS | dict(overrides or {})).items():
         command += ["-c", f"{name}={value}"]
     return command
 
@@ -84,7 +86,9 @@ class EmbeddedPostgres:
         *,
         log_path: Path | None = None,
         ready_timeout_s: float = 60.0,
+        overrides: Mapping[str, str] | None = None,
     ) -> None:
+        self._overrides = dict(overrides or {})
         self.data_dir = data_dir.absolute()
         self.log_path = (log_path or data_dir / "postgres.log").absolute()
         self._cluster = self.data_dir / "cluster"
@@ -114,7 +118,7 @@ class EmbeddedPostgres:
         self._password = self._password_file.read_text(encoding="utf-8").strip()
         self.process = ManagedProcess(
             self.name,
-            postgres_command(postgres_programs(), self._cluster, self.port),
+            postgres_command(postgres_programs(), self._cluster, self.port, self._overrides),
             _environment(),
             self.log_path,
             self._is_ready,
@@ -178,8 +182,9 @@ class EmbeddedPostgres:
             if leftover.exists():
                 shutil.rmtree(leftover)
         scratch.mkdir(mode=0o700)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
+        if not self._password_file.exists():
+            self._password_file.touch(mode=0o600)
+            self._password_file.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
         _give_to_server_account([scratch, self._password_file])
         command = [
             str(postgres_programs() / "initdb"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis.asyncio
@@ -15,7 +16,9 @@ from teleglas_cli.stack.process import ManagedProcess, ProcessError
 __all__ = ["EmbeddedValkey", "valkey_config"]
 
 
-def valkey_config(data_dir: Path, port: int, password: str, max_memory_mb: int) -> str:
+def valkey_config(
+    data_dir: Path, port: int, password: str, max_memory_mb: int, more: Sequence[str] = ()
+) -> str:
     """The server's configuration; what was written is in the append-only file before the answer."""
     return "\n".join(
         (
@@ -33,6 +36,7 @@ def valkey_config(data_dir: Path, port: int, password: str, max_memory_mb: int) 
             f"maxmemory {max_memory_mb}mb",
             "maxmemory-policy noeviction",
             "io-threads 1",
+            *more,
             "",
         )
     )
@@ -50,6 +54,7 @@ class EmbeddedValkey:
         *,
         log_path: Path | None = None,
         max_memory_mb: int = 256,
+        more_config: Sequence[str] = (),
         ready_timeout_s: float = 30.0,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -57,6 +62,7 @@ class EmbeddedValkey:
         self._port = port
         self._password = secrets.token_urlsafe(24)
         self._max_memory_mb = max_memory_mb
+        self._more_config = tuple(more_config)
         self._ready_timeout_s = ready_timeout_s
         self.process: ManagedProcess | None = None
 
@@ -78,7 +84,9 @@ class EmbeddedValkey:
         config = self.data_dir / "valkey.conf"
         config.touch(mode=0o600)
         config.write_text(
-            valkey_config(self.data_dir, self.port, self._password, self._max_memory_mb),
+            valkey_config(
+                self.data_dir, self.port, self._password, self._max_memory_mb, self._more_config
+            ),
             encoding="utf-8",
         )
         self.process = ManagedProcess(

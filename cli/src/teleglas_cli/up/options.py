@@ -23,7 +23,8 @@ class Options:
 
     `rate` is trades a second over all instruments of the simulator; `speed` a capture's, as a
     factor or `max`; `for_s` ends the run after so many seconds (0: run until interrupted, or until
-    the capture is drained). `only_spine` and `without` leave services out.
+    the capture is drained). `only_spine` and `without` leave services out. `own_env` is what one
+    service alone is told: its name, a variable, a value.
     """
 
     state_dir: Path
@@ -39,3 +40,4 @@ class Options:
     only_spine: bool = False
     without: tuple[str, ...] = ()
     extra_env: tuple[tuple[str, str], ...] = ()
+    own_env: tuple[tuple[str, str, str], ...] = ()

@@ -133,6 +133,7 @@ class Product:
         )
         for name in self.services:
             own = service_of(name).own_environment(folder)
+            own |= {key: value for who, key, value in self.options.own_env if who == name}
             if self._chat is not None and name == "notification":
                 own |= self._chat.settings
             self.processes[name] = service_process(name, env, self.layout, self._logs, own)

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -21,6 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry.metrics import Metrics
+from teleglas_common.tls import changed_at
 
 __all__ = ["Errors", "GrpcServer"]
 
@@ -193,15 +193,38 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
 
 def server_credentials(section: GrpcSection) -> grpc.ServerCredentials | None:
-    """TLS as the settings name it, None for plain text."""
+    """TLS as the settings name it, None for plain text. Files that were replaced are read before
+    the next handshake; what cannot be read leaves the last good certificate.
+    """
     cert_file, key_file = section.tls_cert_file, section.tls_key_file
     if cert_file is None and key_file is None:
         return None
     if cert_file is None or key_file is None:
         raise ValueError("expected both a TLS certificate and its key, found one of them")
-    ca_file: Path | None = section.tls_client_ca_file
-    return grpc.ssl_server_credentials(
-        [(key_file.read_bytes(), cert_file.read_bytes())],
-        None if ca_file is None else ca_file.read_bytes(),
-        require_client_auth=ca_file is not None,
+    ca_file = section.tls_client_ca_file
+    files = (cert_file, key_file, ca_file)
+
+    def read() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration(
+            [(key_file.read_bytes(), cert_file.read_bytes())],
+            None if ca_file is None else ca_file.read_bytes(),
+        )
+
+    seen = changed_at(files)
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal seen
+        try:
+            now = changed_at(files)
+            if now == seen:
+                return None
+            fresh = read()
+        except OSError as error:
+            log.warning("certificate could not be read again", error=str(error))
+            return None
+        seen = now
+        return fresh
+
+    return grpc.dynamic_ssl_server_credentials(
+        read(), fetch, require_client_authentication=ca_file is not None
     )

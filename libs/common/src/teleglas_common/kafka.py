@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import ssl
-
 from teleglas_common.bus.kafka import KafkaBus, KafkaSettings
 from teleglas_common.settings import KafkaSection
+from teleglas_common.tls import ReloadingContext
 
-__all__ = ["create_bus"]
+__all__ = ["create_bus", "kafka_settings", "tls_of"]
+
+
+def tls_of(section: KafkaSection) -> ReloadingContext | None:
+    """TLS as the settings want it; none where the broker is spoken to in plain text."""
+    if not section.security_protocol.endswith("SSL"):
+        return None
+    return ReloadingContext(section.ssl_ca_file, section.ssl_cert_file, section.ssl_key_file)
+
+
+def kafka_settings(section: KafkaSection, client_id: str) -> KafkaSettings:
+    """The same for the bus."""
+    return KafkaSettings(
+        bootstrap_servers=section.bootstrap,
+        client_id=client_id,
+        security_protocol=section.security_protocol,
+        ssl_context=tls_of(section),
+        sasl_mechanism=section.sasl_mechanism,
+        sasl_username=section.sasl_username or None,
+        sasl_password=section.sasl_password.get_secret_value() or None,
+    )
 
 
 def create_bus(section: KafkaSection, client_id: str) -> KafkaBus:
-    """Apache Kafka as the settings describe it; certificates are read here."""
-    context = None
-    if section.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=section.ssl_ca_file)
-        if section.ssl_cert_file is not None:
-            context.load_cert_chain(section.ssl_cert_file, section.ssl_key_file)
-    return KafkaBus(
-        KafkaSettings(
-            bootstrap_servers=section.bootstrap,
-            client_id=client_id,
-            security_protocol=section.security_protocol,
-            ssl_context=context,
-            sasl_mechanism=section.sasl_mechanism,
-            sasl_username=section.sasl_username or None,
-            sasl_password=section.sasl_password.get_secret_value() or None,
-        )
-    )
+    """Apache Kafka as the settings describe it."""
+    return KafkaBus(kafka_settings(section, client_id))

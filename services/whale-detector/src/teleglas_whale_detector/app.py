@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_server import GrpcServer
 from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
-from teleglas_common.kafka import create_bus
+from teleglas_common.kafka import create_bus, tls_of
 from teleglas_common.lifecycle import Component
 from teleglas_common.parts import Database, Shards
 from teleglas_common.principal import authenticator, signer_of
@@ -185,18 +184,13 @@ def _credentials(section: KafkaSection) -> Any:
         return None
     import faust
 
-    context = None
-    if section.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=section.ssl_ca_file)
-        if section.ssl_cert_file is not None:
-            context.load_cert_chain(section.ssl_cert_file, section.ssl_key_file)
     if section.security_protocol == "SSL":
-        return faust.SSLCredentials(context)
+        return faust.SSLCredentials(tls_of(section))
     return faust.SASLCredentials(
         username=section.sasl_username,
         password=section.sasl_password.get_secret_value(),
         mechanism=section.sasl_mechanism,
-        ssl_context=context,
+        ssl_context=tls_of(section),
     )
 
 

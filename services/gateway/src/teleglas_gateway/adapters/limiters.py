@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from teleglas_common.redis import Cache
 from teleglas_gateway.domain.limits import Quota, Verdict, decide, verdict_of
 from teleglas_gateway.ports import Limiter
 
@@ -37,7 +37,7 @@ return {1, next_us - now_us}
 class RedisLimiter:
     """One script call a request."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Cache) -> None:
         self._script = redis.register_script(_GCRA)
 
     async def take(self, client: str, quota: Quota) -> Verdict:

@@ -6,8 +6,9 @@ import asyncio
 import secrets
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from teleglas_common.redis import Cache
 
 __all__ = ["RedisClaims"]
 
@@ -22,7 +23,7 @@ KEEP_S = 86_400
 class RedisClaims:
     """While Redis does not answer within `timeout_s` every pod has every claim."""
 
-    def __init__(self, redis: Redis, *, timeout_s: float) -> None:
+    def __init__(self, redis: Cache, *, timeout_s: float) -> None:
         self._redis = redis
         self._timeout_s = timeout_s
         self._owner = secrets.token_hex(8).encode()

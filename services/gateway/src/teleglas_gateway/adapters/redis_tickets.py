@@ -6,9 +6,9 @@ import hashlib
 import secrets
 
 import msgspec
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from teleglas_common.redis import Cache
 from teleglas_gateway.domain.keys import Grant
 from teleglas_gateway.domain.problems import Code, Problem
 
@@ -20,7 +20,7 @@ _PREFIX = "gateway:ticket:"
 class RedisTickets:
     """Raises `auth_unavailable` while Redis does not answer."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Cache) -> None:
         self._redis = redis
 
     async def issue(self, grant: Grant, ttl_s: int) -> str:

@@ -7,8 +7,9 @@ import contextlib
 import logging
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from teleglas_common.redis import Cache
 
 __all__ = ["RedisLatest"]
 
@@ -22,7 +23,7 @@ class RedisLatest:
     value that finds no room is dropped, because the next one of its key repairs it.
     """
 
-    def __init__(self, client: Redis, prefix: str = "teleglas:latest") -> None:
+    def __init__(self, client: Cache, prefix: str = "teleglas:latest") -> None:
         self._client: Any = client
         self._prefix = prefix
         self._waiting: dict[str, bytes] = {}
@@ -59,7 +60,8 @@ class RedisLatest:
             return
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.mset(values)
+                for key, value in values.items():
+                    pipeline.set(key, value)
                 await pipeline.execute()
         except (RedisError, OSError) as error:
             self._waiting = values | self._waiting
