@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -94,8 +93,19 @@ async def test_sentinels_name_the_master_that_is_left(
     await eventually(assert_ready, timeout_s=30)
     await use_everything(client)
     await client.set("before", b"kept")
-    assert await client.wait(1, 2_000) == 1
-    await asyncio.sleep(2)
+
+    async def assert_copied() -> None:
+        assert await client.wait(1, 300) == 1
+
+    async def assert_seen() -> None:
+        for port in sentinel_ports:
+            watcher = redis.asyncio.Redis(port=port)
+            seen: Any = await watcher.sentinel_master("cache")
+            await watcher.aclose()
+            assert (seen["num-slaves"], seen["num-other-sentinels"]) == (1, 2)
+
+    await eventually(assert_copied, timeout_s=30)
+    await eventually(assert_seen, timeout_s=30)
     await master.kill9()
 
     async def assert_writes() -> None:
