@@ -11,9 +11,10 @@ PYTEST_ARGS ?=
 LIVE ?=
 CAPTURE ?=
 N ?= 20
+COMPOSE := docker compose --env-file .teleglas/compose.env
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos backup restore restore-drill bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit chaos compose-up compose-down test-platform backup restore restore-drill bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -50,6 +51,18 @@ test-unit: $(INSTALLED) ## Only what needs no broker or database
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+compose-up: ## Run the product in containers: secrets at the first start, then every URL
+	@$(PYTHON) deploy/compose/prepare.py
+	@$(COMPOSE) up --detach --build --wait
+	@[ -s .teleglas/secrets/demo.key ] || ( umask 077; $(COMPOSE) run --rm -T tools keys create --name demo > .teleglas/secrets/demo.key )
+	@$(PYTHON) deploy/compose/prepare.py --urls
+
+compose-down: ## Stop the containers; data and secrets stay in .teleglas
+	@$(COMPOSE) --profile tools down
+
+test-platform: $(INSTALLED) ## HAProxy, TLS and users before real servers; needs apt-get install haproxy postgresql-15 redis-server
+	@$(BIN)/pytest -m platform $(PYTEST_ARGS)
 
 backup: $(INSTALLED) ## Write the database of the running stack to FILE=…
 	@$(BIN)/teleglas backup $(FILE)

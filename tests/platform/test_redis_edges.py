@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 from pydantic import SecretStr, ValidationError
+from redis.exceptions import RedisError
 
 from teleglas_cli.stack.ports import LOOPBACK, free_ports
 from teleglas_common.redis import create_redis
@@ -109,7 +110,10 @@ async def test_sentinels_name_the_master_that_is_left(
     await master.kill9()
 
     async def assert_writes() -> None:
-        assert await client.set("after", b"written")
+        try:
+            assert await client.set("after", b"written")
+        except RedisError as error:
+            raise AssertionError("expected the successor to be there") from error
 
     await eventually(assert_writes, timeout_s=60)
     assert await client.get("before") == b"kept"

@@ -126,7 +126,12 @@ class Gateway:
             now_ns=time.time_ns,
         )
         api = build_api(context, self.metrics)
-        self._http = HttpServer(settings.http, api, stream_protocol(streams.server))
+        self._http = HttpServer(
+            settings.http,
+            api,
+            stream_protocol(streams.server),
+            trusted_proxies=edge.trusted_proxies,
+        )
         await self._http.start()
 
     async def run(self) -> None:

@@ -53,6 +53,10 @@ class EdgeSection(Section):
     limit_timeout_s: Seconds = Field(
         default=0.05, description="wait for the shared limiter before the local one decides"
     )
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="addresses or networks whose X-Forwarded-For names the client",
+    )
     ticket_ttl_s: Annotated[int, Field(ge=1, le=600)] = Field(
         default=30, description="how long a stream ticket is good"
     )

@@ -89,7 +89,14 @@ class _Embedded(uvicorn.Server):
 class HttpServer:
     """Listens from `start` on; `stop` lets requests finish and clients leave."""
 
-    def __init__(self, section: HttpSection, app: FastAPI, stream: type[asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        section: HttpSection,
+        app: FastAPI,
+        stream: type[asyncio.Protocol],
+        *,
+        trusted_proxies: str = "127.0.0.1",
+    ) -> None:
         self._section = section
         config = uvicorn.Config(
             app,
@@ -99,6 +106,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=trusted_proxies,
             timeout_graceful_shutdown=GRACE_S,
             backlog=BACKLOG,
         )
