@@ -33,8 +33,9 @@ def rules_in(text: str) -> list[Rule]:
 def acls(table: Path) -> None:
     """Allow each user what TABLE says; the broker refuses the rest. Safe to run again."""
     settings = kafka_settings(kafka_section(), "teleglas-acls")
+    rules = rules_in(table.read_text(encoding="utf-8"))
     try:
-        count = asyncio.run(allow(settings, rules_in(table.read_text(encoding="utf-8"))))
+        asyncio.run(allow(settings, rules))
     except BusError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{count} rules stand")
+    click.echo(f"{len(rules)} rules stand")

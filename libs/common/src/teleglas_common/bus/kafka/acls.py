@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
@@ -31,33 +31,39 @@ class Rule(NamedTuple):
     operation: str
 
 
-async def allow(settings: KafkaSettings, rules: Iterable[Rule]) -> int:
-    """Add the rules, which may be there already; returns how many there are of them."""
-    options = settings.client_options()
-    client = AIOKafkaClient(**options)
-    count = 0
+class _Creations(CreateAclsRequest):
+    """Many rules in one request, of the version that knows patterns."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+
+    def build(self, request_struct_class: Any) -> Any:
+        return request_struct_class([_creation(rule) for rule in self._rules])
+
+
+def _creation(rule: Rule) -> tuple[Any, ...]:
+    return (
+        _RESOURCES[rule.resource],
+        rule.name,
+        _PATTERNS[rule.pattern],
+        f"User:{rule.user}",
+        "*",
+        _OPERATIONS[rule.operation],
+        _ALLOW,
+    )
+
+
+async def allow(settings: KafkaSettings, rules: Sequence[Rule]) -> None:
+    """Add the rules, which may be there already."""
+    client = AIOKafkaClient(**settings.client_options())
+    timeout_s = settings.request_timeout_s
     try:
-        await bounded("answer", client.bootstrap(), settings.request_timeout_s)
-        for rule in rules:
-            request = CreateAclsRequest(
-                _RESOURCES[rule.resource],
-                rule.name,
-                _PATTERNS[rule.pattern],
-                f"User:{rule.user}",
-                "*",
-                _OPERATIONS[rule.operation],
-                _ALLOW,
-            )
-            answer: Any = await bounded(
-                "take a rule",
-                client.send(client.get_random_node(), request),
-                settings.request_timeout_s,
-            )
-            ((code, message),) = answer.creation_responses
-            if code:
-                error = for_code(code).__name__
-                raise BusError(f"expected to allow {rule}, was {error}: {message}")
-            count += 1
+        await bounded("answer", client.bootstrap(), timeout_s)
+        sent = client.send(client.get_random_node(), _Creations(rules))
+        answer: Any = await bounded("take rules", sent, timeout_s)
     finally:
         await client.close()
-    return count
+    for rule, (code, message) in zip(rules, answer.creation_responses, strict=True):
+        if code:
+            error = for_code(code).__name__
+            raise BusError(f"expected to allow {rule}, was {error}: {message}")
