@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CALLS = 30
 """Of each method."""
+ANYBODY = (("TELEGLAS_REQUIRE_PRINCIPAL", "false"),)
+"""Who is refused for having no principal would say nothing about messages."""
 SERVED = {
     "market-data": service_pb2.DESCRIPTOR,
     "whale-detector": whale_pb2.DESCRIPTOR,
@@ -86,7 +88,7 @@ async def fuzz(product: Product, rng: random.Random) -> tuple[Counter[str], dict
 
 async def test_no_request_makes_a_service_fail(tmp_path):
     """Refused by name or answered, never an error of ours, and nobody restarts."""
-    async with running_product(tmp_path, rate=50) as product:
+    async with running_product(tmp_path, extra_env=ANYBODY, rate=50) as product:
         before = started(product)
         statuses, failed = await fuzz(product, random.Random(11))
         assert not failed, failed

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -31,6 +32,7 @@ IDLE_TRANSACTION_TIMEOUT_MS = 60_000
 NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 MIGRATION_TIMEOUT_S = 600.0
+LOCK_TIMEOUT_MS = 1_000
 
 UNREACHABLE = (
     OSError,
@@ -178,16 +180,11 @@ async def _migrate(connection: Any, schema: str, migrations: Sequence[Migration]
     for migration in migrations:
         known = applied.get(migration.number)
         if known is None:
-            async with connection.transaction():
-                await connection.execute(f'SET LOCAL search_path TO "{schema}"')
-                await connection.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
-                await connection.execute(
-                    f'INSERT INTO "{schema}".migrations (number, name, sha256) '  # noqa: S608
-                    "VALUES ($1, $2, $3)",
-                    migration.number,
-                    migration.name,
-                    migration.sha256,
-                )
+            await retry(
+                partial(_apply, connection, schema, migration),
+                asyncpg.LockNotAvailableError,
+                backoff=Backoff(tries=60, first_s=0.5, max_s=5.0),
+            )
             done.append(migration.number)
         elif known != migration.sha256:
             raise MigrationError(
@@ -195,6 +192,23 @@ async def _migrate(connection: Any, schema: str, migrations: Sequence[Migration]
                 "found another content"
             )
     return done
+
+
+async def _apply(connection: Any, schema: str, migration: Migration) -> None:
+    """One step. It waits only briefly for a table that others hold, because everybody who comes
+    later waits behind it.
+    """
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        await connection.execute(f'SET LOCAL search_path TO "{schema}"')
+        await connection.execute(migration.sql, timeout=MIGRATION_TIMEOUT_S)
+        await connection.execute(
+            f'INSERT INTO "{schema}".migrations (number, name, sha256) '  # noqa: S608
+            "VALUES ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.sha256,
+        )
 
 
 async def copy_upsert(

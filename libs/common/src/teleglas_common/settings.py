@@ -253,13 +253,19 @@ class PrincipalSettings(ServiceSettings):
         default=SecretStr(""),
         description="verifies the principal in gRPC metadata; any of several with spaces between",
     )
-    require_principal: bool = Field(
-        default=False, description="refuse calls without a principal; needs the secret"
+    require_principal: bool | None = Field(
+        default=None,
+        description="refuse calls without a principal; unset: wherever there is a secret",
     )
+
+    @property
+    def principals_required(self) -> bool:
+        has_secret = bool(self.principal_secret.get_secret_value().strip())
+        return has_secret if self.require_principal is None else self.require_principal
 
     @model_validator(mode="after")
     def _principals_can_be_verified(self) -> Self:
-        if self.require_principal and not self.principal_secret.get_secret_value():
+        if self.require_principal and not self.principal_secret.get_secret_value().strip():
             raise ValueError("expected a principal secret where principals are required")
         return self
 

@@ -148,7 +148,7 @@ class MarketDataApp:
             self._live,
             Symbols(settings.candles.default_quote),
             authenticator(
-                signer_of(settings.principal_secret), required=settings.require_principal
+                signer_of(settings.principal_secret), required=settings.principals_required
             ),
             settings.grpc.default_deadline_s,
         )

@@ -258,7 +258,7 @@ class NotificationApp:
         settings = self._settings
         access = Access(
             authenticator(
-                signer_of(settings.principal_secret), required=settings.require_principal
+                signer_of(settings.principal_secret), required=settings.principals_required
             ),
             self._channels,
             settings.webhook.allow_loopback,

@@ -114,7 +114,7 @@ class PredictionApp:
             self._lineups,
             Symbols(settings.forecasts.default_quote),
             authenticator(
-                signer_of(settings.principal_secret), required=settings.require_principal
+                signer_of(settings.principal_secret), required=settings.principals_required
             ),
             settings.grpc.default_deadline_s,
         )

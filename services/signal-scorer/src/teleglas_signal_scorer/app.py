@@ -123,7 +123,7 @@ class SignalScorerApp:
             Queries(self.database.pool),
             WeightsTable(self.database.pool),
             authenticator(
-                signer_of(settings.principal_secret), required=settings.require_principal
+                signer_of(settings.principal_secret), required=settings.principals_required
             ),
             Limits(settings.scores.default_quote, settings.grpc.default_deadline_s),
         )

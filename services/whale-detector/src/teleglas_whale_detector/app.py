@@ -161,7 +161,7 @@ class WhaleApp:
             PostgresAlerts(self.database.pool),
             self.detector,
             authenticator(
-                signer_of(settings.principal_secret), required=settings.require_principal
+                signer_of(settings.principal_secret), required=settings.principals_required
             ),
             settings.grpc.default_deadline_s,
         )
