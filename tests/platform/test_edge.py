@@ -292,7 +292,7 @@ async def test_tenants_see_nothing_of_each_other(edge: Edge) -> None:
             return response.status, json.loads(text) if text else None
 
     subscriber = {
-        "id": "mine", "channel": "console", "address": "mine", "time_zone": "UTC",
+        "channel": "telegram", "address": "4242", "time_zone": "UTC",
         "budget_per_hour": 5, "enabled": True,
     }  # fmt: skip
     status, made = await ask("acme", "PUT", "/v1/subscribers/mine", subscriber)
