@@ -14,7 +14,7 @@ N ?= 20
 COMPOSE := docker compose --env-file .teleglas/compose.env
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos compose-up compose-down test-platform backup restore restore-drill bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit chaos images test-images compose-up compose-down test-platform backup restore restore-drill bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -42,15 +42,23 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
 	@$(BIN)/python scripts/kafka_tables.py --check
+	@$(BIN)/python scripts/lock.py --check
+	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos and not drill and not platform" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not images and not drill and not platform" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not drill and not platform and not integration and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not images and not drill and not platform and not integration and not e2e" $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+images: $(INSTALLED) ## Build every container image, start each, print sizes and start times
+	@$(BIN)/python -m scripts.images $(ARGS)
+
+test-images: $(INSTALLED) ## Run the built images locked down, on a container engine
+	@$(BIN)/pytest -m images tests/images $(PYTEST_ARGS)
 
 compose-up: ## Run the product in containers: secrets at the first start, then every URL
 	@$(PYTHON) deploy/compose/prepare.py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -14,10 +13,10 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from teleglas_common.postgres import Migration, create_pool, migrate, migrations_in
+from teleglas_cli.schemas import migrations_of
+from teleglas_common.postgres import Migration, create_pool, migrate
 from teleglas_common.settings import PostgresSection
 from teleglas_common.testing import eventually
-from teleglas_gateway.adapters.postgres_keys import migrations as gateway_migrations
 
 pytestmark = pytest.mark.integration
 
@@ -62,10 +61,7 @@ MAY_SHRINK = "-- contract:"
 
 
 def steps_of(service: str) -> list[Migration]:
-    if service == "gateway":
-        return gateway_migrations()
-    app = importlib.import_module(f"teleglas_{service.replace('-', '_')}.app")
-    return migrations_in(app.MIGRATIONS)
+    return migrations_of(service)[1]
 
 
 @asynccontextmanager

@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import os
 
+from pydantic import SecretStr
+
 from teleglas_cli.running import Running
 from teleglas_common.bus.ports import Bus
 from teleglas_common.kafka import create_bus
-from teleglas_common.postgres import dsn_of
 from teleglas_common.settings import KafkaSection, PostgresSection, ServiceSettings, read
 
-__all__ = ["bus", "gateway", "kafka_section", "postgres_dsn"]
+__all__ = ["bus", "database", "gateway", "kafka_section"]
 
 
 class _Environment(ServiceSettings):
-    kafka: KafkaSection
-
-
-class _Database(ServiceSettings):
+    kafka: KafkaSection | None = None
     postgres: PostgresSection | None = None
-
-
-def postgres_dsn() -> str:
-    """The database of TELEGLAS_POSTGRES__*, else of the running stack."""
-    section = read(_Database).postgres
-    return Running.read().postgres_dsn if section is None else dsn_of(section)
 
 
 def kafka_section() -> KafkaSection:
     """The log of TELEGLAS_KAFKA__*, else of the running stack."""
-    if "TELEGLAS_KAFKA__BOOTSTRAP" in os.environ:
-        return read(_Environment).kafka
-    return KafkaSection(bootstrap=Running.read().kafka_bootstrap)
+    section = read(_Environment).kafka
+    return section or KafkaSection(bootstrap=Running.read().kafka_bootstrap)
 
 
 def bus() -> Bus:
     """The same as a bus."""
     return create_bus(kafka_section(), "teleglas-cli")
+
+
+def database() -> PostgresSection:
+    """The database of TELEGLAS_POSTGRES__*, else of the running stack."""
+    section = read(_Environment).postgres
+    if section is None:
+        section = PostgresSection(dsn=SecretStr(Running.read().postgres_dsn))
+    return section
 
 
 def gateway() -> tuple[str, str]:

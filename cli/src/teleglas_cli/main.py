@@ -9,6 +9,7 @@ from teleglas_cli.commands.alerts import predictions, signals, whales
 from teleglas_cli.commands.backup import backup, restore
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
+from teleglas_cli.commands.migrate import migrate
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
@@ -30,7 +31,7 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+    *(stream, tail, topics, digest, redrive, migrate, keys, doctor, record, replay),
     *(backup, restore, acls),
 )
 for command in COMMANDS:

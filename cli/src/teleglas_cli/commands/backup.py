@@ -15,7 +15,8 @@ import click
 from teleglas_cli.backup import archive
 from teleglas_cli.backup.archive import BackupError, Manifest
 from teleglas_cli.backup.programs import ProgramError
-from teleglas_cli.connect import postgres_dsn
+from teleglas_cli.connect import database
+from teleglas_common.postgres import dsn_of
 
 __all__ = ["backup", "restore"]
 
@@ -29,7 +30,7 @@ def backup(file: Path) -> None:
     webhook addresses are in it: keep it as you keep the database.
     """
     began = time.monotonic()
-    manifest = _run(archive.backup(postgres_dsn(), file))
+    manifest = _run(archive.backup(dsn_of(database()), file))
     click.echo(f"{file}: {_told(manifest)}, taken in {time.monotonic() - began:.1f} s")
 
 
@@ -42,7 +43,7 @@ def restore(file: Path, replace: bool) -> None:
     Stop the services first. When they start again they read on from the offsets in the backup.
     """
     began = time.monotonic()
-    manifest = _run(archive.restore(postgres_dsn(), file, replace=replace))
+    manifest = _run(archive.restore(dsn_of(database()), file, replace=replace))
     click.echo(f"{file}: {_told(manifest)}, back and checked in {time.monotonic() - began:.1f} s")
     click.echo(f"API keys revoked after {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC hold again.")
 
