@@ -35,9 +35,7 @@ class NotYetError(Exception):
 )
 @click.option("--within", type=float, default=60.0, show_default=True, help="Seconds a step has.")
 @click.option("--alert-within", type=float, default=300.0, show_default=True)
-def smoke(
-    symbol: str, venue: str, chat: str | None, within: float, alert_within: float
-) -> None:
+def smoke(symbol: str, venue: str, chat: str | None, within: float, alert_within: float) -> None:
     """Follow a trade to the stream and to REST, and with --chat an alert into the chat.
 
     Asks the gateway of TELEGLAS_GATEWAY_URL with TELEGLAS_API_KEY, else the running local stack.
