@@ -10,6 +10,7 @@ from teleglas_cli.commands.keys import keys
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
+from teleglas_cli.commands.smoke import smoke
 from teleglas_cli.commands.stream import stream
 from teleglas_cli.commands.tools import backtest, train
 from teleglas_cli.commands.topics import digest, tail, topics
@@ -28,7 +29,7 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+    *(stream, tail, topics, digest, redrive, keys, doctor, smoke, record, replay),
 )
 for command in COMMANDS:
     commands.add_command(command)
