@@ -1,7 +1,7 @@
 """Plain manifests of the chart: one file a preset in deploy/k8s, for those without helm.
 
-`--check` fails when a file is not what the chart renders. Both need helm on the PATH; without it the
-check says that it judged nothing, and ends well.
+`--check` fails when a file is not what the chart renders. Both need helm on the PATH; without it
+the check says that it judged nothing, and ends well.
 """
 
 from __future__ import annotations
