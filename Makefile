@@ -13,7 +13,7 @@ CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit test-cluster k8s chaos bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,15 +41,22 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
 	@$(BIN)/python scripts/kafka_tables.py --check
+	@$(BIN)/python scripts/render_k8s.py --check
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not cluster" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not cluster and not integration and not e2e" $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+test-cluster: $(INSTALLED) ## Install, roll, evict and kill on the Kubernetes cluster that KUBECONFIG names
+	@$(BIN)/pytest -m cluster tests/cluster -s $(PYTEST_ARGS)
+
+k8s: $(INSTALLED) ## Render deploy/k8s from the chart
+	@$(BIN)/python scripts/render_k8s.py
 
 bench: $(INSTALLED) .venv-peers/.installed ## Run one benchmark: NAME=…
 	@$(BIN)/python scripts/bench.py $(NAME) $(ARGS)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -223,6 +224,7 @@ PRESETS = sorted(path.name for path in CHART.glob("values-*.yaml"))
 Edge = tuple[str, str, int]
 
 
+@cache
 def rendered(preset: str, *options: str) -> dict[str, list[dict[str, Any]]]:
     """What the chart makes of a preset, by kind."""
     command = [str(HELM), "template", "teleglas", str(CHART), "--namespace", "here"]

@@ -65,7 +65,7 @@ async def _until(step: str, within_s: float, attempt: Callable[[], Awaitable[Jso
                 found = await attempt()
         except (NotYetError, *TROUBLES) as error:
             if time.monotonic() > deadline_s:
-                raise click.ClickException(f"{step}: {error or type(error).__name__}") from None
+                raise click.ClickException(f"{step}: {error!s} ({type(error).__name__})") from None
             await asyncio.sleep(EVERY_S)
         else:
             click.echo(f"{step}: {found['shown']} ({time.monotonic() - began_s:.1f} s)")
