@@ -2,7 +2,7 @@
 drain is over by then. */}}
 {{- define "teleglas.meshAnnotations" -}}
 {{- with .Values.mesh -}}
-{{- if .enabled }}
+{{- if .enabled -}}
 sidecar.istio.io/nativeSidecar: "true"
 {{- range $kind, $names := dict "requests" (dict "cpu" "proxyCPU" "memory" "proxyMemory") "limits" (dict "cpu" "proxyCPULimit" "memory" "proxyMemoryLimit") }}
 {{- range $resource, $annotation := $names }}

@@ -27,6 +27,12 @@
 {{/* Who is outside of the release: network.outside, with what Strimzi makes. */}}
 {{- define "teleglas.outside" -}}
 {{- $outside := deepCopy .Values.network.outside -}}
+{{- $pods := fromYaml (include "teleglas.pods" .) -}}
+{{- range $name := list "kafka" "postgres" "redis" -}}
+{{- if not (or (hasKey $pods $name) (hasKey $outside $name) (and (eq $name "kafka") $.Values.strimzi.enabled)) -}}
+{{- fail (printf "expected network.outside.%s, as none is a part of this release: who is it that may be called?" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if .Values.strimzi.enabled -}}
 {{- $cluster := .Values.strimzi.cluster -}}
 {{- $kafka := dict
