@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "teleglas"
 EDGES = yaml.safe_load((CHART / "edges.yaml").read_text())
 SERVICES = [row.name for row in TABLE]
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     service.full_name: {method.name: method for method in service.methods}
     for path in (ROOT / "libs" / "contracts" / "src").glob("teleglas/**/*_pb2.py")
     for service in importlib.import_module(
