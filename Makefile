@@ -41,6 +41,7 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
 	@$(BIN)/python scripts/render_k8s.py --check
+	@$(BIN)/python scripts/kafka_tables.py --check
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
 	@$(BIN)/pytest -m "not chaos and not cluster" $(PYTEST_ARGS)
@@ -71,6 +72,7 @@ bench-list: $(INSTALLED) ## Name the benchmarks
 docs: $(INSTALLED) ## Rewrite the generated docs
 	@$(BIN)/python scripts/topic_docs.py
 	@$(BIN)/python scripts/reference_docs.py
+	@$(BIN)/python scripts/kafka_tables.py
 
 lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
