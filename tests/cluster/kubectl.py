@@ -34,7 +34,7 @@ async def run(*argv: str | Path, stdin: str | None = None, timeout_s: float = 60
         process.kill()
         await process.wait()
         raise CommandError(f"expected an end within {timeout_s:g} s: {shown}") from None
-    if process.returncode:
+    if process.returncode or b"would violate PodSecurity" in err:
         raise CommandError(f"{shown}: {process.returncode}\n{err.decode()}{out.decode()}")
     return out.decode()
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import yaml
+
 from teleglas_common.testing import eventually
 from tests.cluster.kubectl import CHART, ROOT, CommandError, Namespace
 
@@ -27,7 +29,8 @@ SERVICES = (
 SERVERS = ("kafka", "postgres", "redis")
 PARTS = (*SERVICES, *SERVERS)
 """What is evicted and killed; the simulator and the Bot API stand for the venues and Telegram."""
-TAG = os.environ.get("TELEGLAS_CLUSTER_TAG", "")
+VERSION: str = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+TAG = os.environ.get("TELEGLAS_CLUSTER_TAG") or VERSION
 RATE = int(os.environ.get("TELEGLAS_CLUSTER_RATE", "2000"))
 PREFIX = os.environ.get("TELEGLAS_CLUSTER_NAMESPACE", "teleglas-test")
 READY_TIMEOUT_S = 420.0
@@ -62,7 +65,8 @@ class Release:
         """install or upgrade, and wait until all is ready."""
         values = [
             *("--set", f"simulator.rate={self.rate}", "--set", "shareProcessNamespace=true"),
-            *(("--set", f"image.tag={TAG}") if TAG else ()),
+            # A market and a chat that are replaced begin anew: an upgrade is not to touch them.
+            *("--set", f"image.tag={TAG},simulator.tag={TAG},botApi.tag={TAG}"),
             *os.environ.get("TELEGLAS_CLUSTER_HELM", "").split(),
         ]
         preset = CHART / "values-laptop.yaml"

@@ -21,9 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from jgo.maven import MavenContext, PythonResolver
-
 __all__ = [
     "KAFKA_VERSION",
     "LOCK_PATH",
@@ -221,7 +218,7 @@ class _Download:
         for attempt in range(_ATTEMPTS):
             try:
                 path = self._fetch(jar, self._scratch / f"{jar.artifact}-{attempt}")
-            except (OSError, RuntimeError, requests.RequestException) as error:
+            except (OSError, RuntimeError) as error:
                 errors.append(f"{type(error).__name__}: {error}")
                 if attempt + 1 < _ATTEMPTS:
                     time.sleep(_RETRY_DELAY_S * 2**attempt)
@@ -252,6 +249,8 @@ class _Download:
 
 def _context(repo_cache: Path) -> MavenContext:
     """`TELEGLAS_JAR_REPOSITORY` names a mirror for those who must use one."""
+    from jgo.maven import MavenContext, PythonResolver
+
     mirror = os.environ.get("TELEGLAS_JAR_REPOSITORY")
     return MavenContext(
         resolver=PythonResolver(),

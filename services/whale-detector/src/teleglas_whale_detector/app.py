@@ -43,7 +43,7 @@ from teleglas_whale_detector.sink import SINK_GROUP, SINK_ROUTES, AlertShard
 __all__ = ["SERVICE", "WhaleApp", "build_app"]
 
 SERVICE = "whale-detector"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 THRESHOLDS_EVERY_S = 15.0
 
 
