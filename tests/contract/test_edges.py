@@ -22,6 +22,7 @@ import yaml
 
 from teleglas_cli.up.services import TABLE
 from teleglas_common.settings import (
+    GrpcSection,
     KafkaSection,
     PostgresSection,
     RedisSection,
@@ -204,6 +205,12 @@ def host(url: str) -> str:
     return f"{parts.hostname}:{parts.port or 443}"
 
 
+def test_the_mesh_gives_a_call_as_long_as_the_servers_do() -> None:
+    """Its time-out is the deadline of calls that name none."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["mesh"]["timeout"] == f"{GrpcSection().default_deadline_s:g}s"
+
+
 def test_no_edge_is_named_twice_and_each_says_why() -> None:
     """One row an edge."""
     seen: set[tuple[str, str, str]] = set()
@@ -228,6 +235,7 @@ Edge = tuple[str, str, int]
 def rendered(preset: str, *options: str) -> dict[str, list[dict[str, Any]]]:
     """What the chart makes of a preset, by kind."""
     command = [str(HELM), "template", "teleglas", str(CHART), "--namespace", "here"]
+    command += ["--kube-version", "1.34.0"]
     command += ["--values", str(CHART / preset), "--set", "mesh.enabled=true", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
