@@ -11,10 +11,12 @@ PYTEST_ARGS ?=
 LIVE ?=
 CAPTURE ?=
 N ?= 20
+# What runs on any machine: the other suites need a cluster, containers, root or half an hour.
+EVERYWHERE := not chaos and not cluster and not images and not observability and not drill and not platform
 COMPOSE := docker compose --env-file .teleglas/compose.env
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos images test-images compose-up compose-down test-platform backup restore restore-drill bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit chaos images test-images k8s test-cluster compose-up compose-down test-platform test-observability backup restore restore-drill bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,15 +43,16 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/contract_baseline.py
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
+	@$(BIN)/python scripts/render_k8s.py --check
 	@$(BIN)/python scripts/kafka_tables.py --check
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos and not images and not drill and not platform" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "$(EVERYWHERE)" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not images and not drill and not platform and not integration and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "$(EVERYWHERE) and not integration and not e2e" $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
@@ -80,6 +83,12 @@ restore: $(INSTALLED) ## Bring the database back from FILE=…; stop the service
 
 restore-drill: $(INSTALLED) ## Back up a running product, destroy its database, restore it, compare
 	@$(BIN)/pytest -m drill -s tests/platform $(PYTEST_ARGS)
+
+test-cluster: $(INSTALLED) ## Install, roll, evict and kill on the Kubernetes cluster that KUBECONFIG names
+	@$(BIN)/pytest -m cluster tests/cluster -s $(PYTEST_ARGS)
+
+k8s: $(INSTALLED) ## Render deploy/k8s from the chart
+	@$(BIN)/python scripts/render_k8s.py
 
 bench: $(INSTALLED) .venv-peers/.installed ## Run one benchmark: NAME=…
 	@$(BIN)/python scripts/bench.py $(NAME) $(ARGS)

@@ -13,6 +13,7 @@ from teleglas_cli.commands.migrate import migrate
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
+from teleglas_cli.commands.smoke import smoke
 from teleglas_cli.commands.stream import stream
 from teleglas_cli.commands.tools import backtest, train
 from teleglas_cli.commands.topics import digest, tail, topics
@@ -31,7 +32,7 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, migrate, keys, doctor, record, replay),
+    *(stream, tail, topics, digest, redrive, migrate, keys, doctor, smoke, record, replay),
     *(backup, restore, acls),
 )
 for command in COMMANDS:

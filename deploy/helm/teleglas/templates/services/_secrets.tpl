@@ -41,3 +41,19 @@ of one rendering see the same, as it is kept in the values. */}}
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* The body of an ExternalSecret that writes NAME-secrets. */}}
+{{- define "teleglas.externalSecret" -}}
+{{- $store := .root.Values.secrets.external -}}
+refreshInterval: {{ $store.refreshInterval }}
+secretStoreRef:
+  kind: {{ $store.storeKind }}
+  name: {{ required "expected secrets.external.storeName" $store.storeName }}
+target:
+  name: {{ .name }}-secrets
+data:
+  {{- range .secrets }}
+  - secretKey: {{ . }}
+    remoteRef: {key: {{ printf "%s/%s" $store.prefix $.name }}, property: {{ . }}}
+  {{- end }}
+{{- end -}}

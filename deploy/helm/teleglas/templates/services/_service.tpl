@@ -3,21 +3,29 @@
 {{- toYaml (mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (get .root.Values.services .name))) -}}
 {{- end -}}
 
-{{/* Where the brokers are. */}}
-{{- define "teleglas.kafkaBootstrap" -}}
-{{- if .Values.kafka.bootstrap -}}
-{{ .Values.kafka.bootstrap }}
-{{- else if .Values.embedded.kafka.enabled -}}
-kafka:9092
-{{- else -}}
-{{ fail "expected kafka.bootstrap, embedded.kafka or strimzi, found none" }}
+{{/* Where the brokers are and how they are spoken to: as the values say, else the embedded broker, else
+the listener of Strimzi's cluster with a certificate a service. */}}
+{{- define "teleglas.kafka" -}}
+{{- $kafka := deepCopy .Values.kafka -}}
+{{- if and (not $kafka.bootstrap) .Values.embedded.kafka.enabled -}}
+{{- $_ := set $kafka "bootstrap" "kafka:9092" -}}
+{{- else if and (not $kafka.bootstrap) (get .Values.strimzi "enabled") -}}
+{{- $kafka = mergeOverwrite $kafka (dict
+    "bootstrap" (printf "%s-kafka-bootstrap:9092" .Values.strimzi.cluster)
+    "securityProtocol" "SSL"
+    "caSecret" (printf "%s-cluster-ca-cert" .Values.strimzi.cluster)
+    "clientCertificates" true) -}}
 {{- end -}}
+{{- if not $kafka.bootstrap -}}
+{{- fail "expected kafka.bootstrap, embedded.kafka or strimzi, found none" -}}
+{{- end -}}
+{{- toYaml $kafka -}}
 {{- end -}}
 
-{{/* How to reach the log: variables of whoever speaks to it. */}}
+{{/* The same as variables of whoever speaks to it. */}}
 {{- define "teleglas.kafkaEnv" -}}
-{{- $kafka := .Values.kafka -}}
-TELEGLAS_KAFKA__BOOTSTRAP: {{ include "teleglas.kafkaBootstrap" . | quote }}
+{{- $kafka := fromYaml (include "teleglas.kafka" .) -}}
+TELEGLAS_KAFKA__BOOTSTRAP: {{ $kafka.bootstrap | quote }}
 TELEGLAS_KAFKA__SECURITY_PROTOCOL: {{ $kafka.securityProtocol | quote }}
 {{- if $kafka.caSecret }}
 TELEGLAS_KAFKA__SSL_CA_FILE: /etc/teleglas/kafka-ca/ca.crt
@@ -47,20 +55,22 @@ TELEGLAS_KAFKA__SSL_KEY_FILE: /etc/teleglas/kafka-user/user.key
 
 {{/* Certificates of Kafka: the brokers' authority, and the part's own. */}}
 {{- define "teleglas.kafkaMounts" -}}
-{{- if .Values.kafka.caSecret }}
+{{- $kafka := fromYaml (include "teleglas.kafka" .) -}}
+{{- if $kafka.caSecret }}
 - {name: kafka-ca, mountPath: /etc/teleglas/kafka-ca, readOnly: true}
 {{- end }}
-{{- if .Values.kafka.clientCertificates }}
+{{- if $kafka.clientCertificates }}
 - {name: kafka-user, mountPath: /etc/teleglas/kafka-user, readOnly: true}
 {{- end }}
 {{- end -}}
 
 {{- define "teleglas.kafkaVolumes" -}}
-{{- with .root.Values.kafka.caSecret }}
+{{- $kafka := fromYaml (include "teleglas.kafka" .root) -}}
+{{- with $kafka.caSecret }}
 - name: kafka-ca
   secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
-{{- if .root.Values.kafka.clientCertificates }}
+{{- if $kafka.clientCertificates }}
 - name: kafka-user
   secret:
     secretName: {{ .name }}
