@@ -40,8 +40,8 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/contract_baseline.py
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
-	@$(BIN)/python scripts/render_k8s.py --check
 	@$(BIN)/python scripts/kafka_tables.py --check
+	@$(BIN)/python scripts/render_k8s.py --check
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
 	@$(BIN)/pytest -m "not chaos and not cluster" $(PYTEST_ARGS)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "teleglas"
 EDGES = yaml.safe_load((CHART / "edges.yaml").read_text())
 SERVICES = [row.name for row in TABLE]
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     service.full_name: {method.name: method for method in service.methods}
     for path in (ROOT / "libs" / "contracts" / "src").glob("teleglas/**/*_pb2.py")
     for service in importlib.import_module(
@@ -223,6 +224,7 @@ PRESETS = sorted(path.name for path in CHART.glob("values-*.yaml"))
 Edge = tuple[str, str, int]
 
 
+@cache
 def rendered(preset: str, *options: str) -> dict[str, list[dict[str, Any]]]:
     """What the chart makes of a preset, by kind."""
     command = [str(HELM), "template", "teleglas", str(CHART), "--namespace", "here"]

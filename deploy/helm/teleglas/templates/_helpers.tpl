@@ -25,6 +25,9 @@ chart alone rolls nothing. */}}
 {{- define "teleglas.podLabels" -}}
 {{ include "teleglas.selectorLabels" . }}
 app.kubernetes.io/part-of: teleglas
+{{- if .root.Values.mesh.enabled }}
+sidecar.istio.io/inject: "true"
+{{- end }}
 {{- end -}}
 
 {{- define "teleglas.image" -}}

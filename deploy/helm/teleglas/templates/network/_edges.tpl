@@ -11,7 +11,13 @@
 {{ $name }}: true
 {{- end -}}
 {{- end -}}
-{{- range $name, $part := dict "migrate" .Values.migrate "smoke" .Values.smoke "simulator" .Values.simulator "bot-api" .Values.botApi -}}
+{{- $parts := dict
+    "migrate" .Values.migrate
+    "demo-key" .Values.demoKey
+    "smoke" .Values.smoke
+    "simulator" .Values.simulator
+    "bot-api" .Values.botApi -}}
+{{- range $name, $part := $parts -}}
 {{- if $part.enabled }}
 {{ $name }}: true
 {{- end -}}
@@ -21,6 +27,12 @@
 {{/* Who is outside of the release: network.outside, with what Strimzi makes. */}}
 {{- define "teleglas.outside" -}}
 {{- $outside := deepCopy .Values.network.outside -}}
+{{- $pods := fromYaml (include "teleglas.pods" .) -}}
+{{- range $name := list "kafka" "postgres" "redis" -}}
+{{- if not (or (hasKey $pods $name) (hasKey $outside $name) (and (eq $name "kafka") $.Values.strimzi.enabled)) -}}
+{{- fail (printf "expected network.outside.%s, as none is a part of this release: who is it that may be called?" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if .Values.strimzi.enabled -}}
 {{- $cluster := .Values.strimzi.cluster -}}
 {{- $kafka := dict
@@ -40,12 +52,13 @@ there, with the port filled in. */}}
 {{- $outside := fromYaml (include "teleglas.outside" .) -}}
 {{- $notification := fromYaml (include "teleglas.service" (dict "root" . "name" "notification")) -}}
 {{- $options := dict
+    "" true
     "mesh" .Values.mesh.enabled
     "webhook" (eq (default "" $notification.env.TELEGLAS_TELEGRAM__UPDATES) "webhook") -}}
 {{- $found := list -}}
 {{- range $edge := $table.edges -}}
-{{- $needed := not (and $edge.unless (hasKey $pods $edge.unless)) -}}
-{{- if and $needed (or (not $edge.when) (get $options $edge.when)) -}}
+{{- $replaced := hasKey $pods (get $edge "unless") -}}
+{{- if and (not $replaced) (get $options (get $edge "when")) -}}
 {{- range $from := has "every" $edge.from | ternary (keys $pods | sortAlpha) $edge.from -}}
 {{- range $to := has "every" $edge.to | ternary (keys $pods | sortAlpha) $edge.to -}}
 {{- $there := get $outside $to | default dict -}}
