@@ -13,7 +13,7 @@ CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit test-observability observability chaos bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -40,12 +40,19 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/contract_baseline.py
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
+	@$(BIN)/python -m scripts.observability --check
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not observability" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not integration and not e2e and not observability" $(PYTEST_ARGS)
+
+test-observability: $(INSTALLED) ## Rules, alerts, dashboards and traces on real Prometheus, Alertmanager and Jaeger
+	@$(BIN)/pytest -m observability tests/observability $(PYTEST_ARGS)
+
+observability: $(INSTALLED) ## Rewrite rules, dashboards and the chart's copies of deploy/observability
+	@$(BIN)/python -m scripts.observability
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)

@@ -32,6 +32,9 @@ class PrometheusMeters:
     def gap(self, venue: str, channel: str, cause: str) -> None:
         self._metrics.counter("teleglas_ingest_gaps_total", venue, channel, cause).inc()
 
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        self._metrics.gauge("teleglas_ingest_open_gaps", venue, channel).set(count)
+
     def connect(self, venue: str, outcome: str) -> None:
         self._metrics.counter("teleglas_ingest_connects_total", venue, outcome).inc()
 

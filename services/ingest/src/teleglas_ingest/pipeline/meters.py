@@ -25,6 +25,9 @@ class Meters(Protocol):
 
     def gap(self, venue: str, channel: str, cause: str) -> None: ...
 
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        """So many breaks are not mended or given up yet."""
+
     def connect(self, venue: str, outcome: str) -> None: ...
 
     def connections(self, venue: str, count: int) -> None: ...
@@ -65,6 +68,9 @@ class Counts:
 
     def gap(self, venue: str, channel: str, cause: str) -> None:
         self.of["gap", venue, channel, cause] += 1
+
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        self.of["open_gaps", venue, channel] = count
 
     def connect(self, venue: str, outcome: str) -> None:
         self.of["connect", venue, outcome] += 1
