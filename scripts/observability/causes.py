@@ -70,7 +70,7 @@ CAUSES = (
     ),
     Cause(
         "MarketStale", "page",
-        "max by (venue) (teleglas_market_watermark_age_seconds) > 60", "2m",
+        "max by (venue) (teleglas_market_watermark_age_seconds) > $1m", "2m",
         "market-data's picture of {{ $labels.venue }} is {{ $value | humanizeDuration }} old",
         "nothing-comes-from-a-venue",
     ),
@@ -157,7 +157,7 @@ CAUSES = (
     ),
     Cause(
         "OutboxOld", "page",
-        "max by (channel) (teleglas_notification_outbox_age_seconds) > 60", "2m",
+        "max by (channel) (teleglas_notification_outbox_age_seconds) > $1m", "2m",
         "messages for {{ $labels.channel }} wait since {{ $value | humanizeDuration }}",
         "messages-wait-or-do-not-arrive",
     ),

@@ -239,8 +239,8 @@ def _truth() -> list[Row]:
                 rate("Gaps by cause", "teleglas_ingest_gaps_total", "venue, cause", "eps"),
                 value(
                     "Share of trades that we have",
-                    "1 - sum by (venue) (increase(teleglas_ingest_lost_trades_total[1h])) / "
-                    '(sum by (venue) (increase(teleglas_ingest_events_total{kind="Trade"}[1h])) > 0)',
+                    "1 - sum by (venue) (increase(teleglas_ingest_lost_trades_total[1h]))"
+                    ' / sum by (venue) (increase(teleglas_ingest_events_total{kind="Trade"}[1h]))',
                     "{{venue}}",
                     "percentunit",
                 ),

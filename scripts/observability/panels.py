@@ -84,9 +84,7 @@ def state(title: str, expr: str, legend: str, unit: str = "short", **more: Any) 
     return Panel(title, ((expr, legend),), unit, kind="stat", **more)
 
 
-def dashboard(
-    uid: str, title: str, says: str, rows: Iterable[Row], *, variables: Sequence[Json] = ()
-) -> Json:
+def dashboard(uid: str, title: str, says: str, rows: Iterable[Row]) -> Json:
     """The whole JSON model; the same input gives the same bytes."""
     panels: list[Json] = []
     y = 0

@@ -89,7 +89,7 @@ def _burn(slo: Slo, severity: str, windows: Windows) -> Iterator[Rule]:
                 f'teleglas:slo_errors:ratio{burn.long}{{slo="{slo.name}"}} > {limit}\n'
                 f'and teleglas:slo_errors:ratio{burn.short}{{slo="{slo.name}"}} > {limit}'
             ),
-            "for": windows.of(burn.hold),
+            "for": windows.hold(burn.hold),
             "labels": {"severity": severity, "slo": slo.name, "window": burn.long},
             "annotations": {
                 "summary": (
@@ -104,7 +104,7 @@ def _burn(slo: Slo, severity: str, windows: Windows) -> Iterator[Rule]:
 def _cause(cause: Cause, windows: Windows) -> Rule:
     rule: Rule = {"alert": cause.name, "expr": windows.within(cause.expr)}
     if cause.hold != "0s":
-        rule["for"] = windows.of(cause.hold)
+        rule["for"] = windows.hold(cause.hold)
     return rule | {
         "labels": {"severity": cause.severity},
         "annotations": {"summary": cause.summary, "runbook": f"{RUNBOOKS}#{cause.runbook}"},

@@ -20,7 +20,7 @@ def seconds(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Every length times `scale`, but at least `least_s`, as a rate needs several scrapes."""
+    """Lengths times `scale`; a range is at least `least_s`, as a rate needs several scrapes."""
 
     scale: float = 1.0
     least_s: int = 0
@@ -30,6 +30,11 @@ class Windows:
             return text
         return f"{max(self.least_s, round(seconds(text) * self.scale))}s"
 
+    def hold(self, text: str) -> str:
+        """How long an alert's expression must be true."""
+        return text if self.scale == 1.0 else f"{max(1, round(seconds(text) * self.scale))}s"
+
     def within(self, expression: str) -> str:
-        """Every range and `offset` of an expression."""
-        return re.sub(r"\[(\d+[smhd])\]", lambda found: f"[{self.of(found[1])}]", expression)
+        """Every range, and every limit in seconds, such as $1m, of an expression."""
+        ranges = re.sub(r"\[(\d+[smhd])\]", lambda found: f"[{self.of(found[1])}]", expression)
+        return re.sub(r"\$(\d+[smhd])", lambda found: str(seconds(self.of(found[1]))), ranges)
