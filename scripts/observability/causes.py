@@ -159,13 +159,13 @@ CAUSES = (
         "OutboxOld", "page",
         "max by (channel) (teleglas_notification_outbox_age_seconds) > $1m", "2m",
         "messages for {{ $labels.channel }} wait since {{ $value | humanizeDuration }}",
-        "messages-wait-or-do-not-arrive",
+        "messages-do-not-arrive",
     ),
     Cause(
         "ChannelFails", "ticket",
         'sum by (channel) (rate(teleglas_notification_attempts_total{outcome!="sent"}[5m]))'
         " > 0.5 * sum by (channel) (rate(teleglas_notification_attempts_total[5m]))", "5m",
-        "most calls of {{ $labels.channel }} fail", "messages-wait-or-do-not-arrive",
+        "most calls of {{ $labels.channel }} fail", "messages-do-not-arrive",
     ),
     Cause(
         "ScoresStop", "page",

@@ -56,7 +56,7 @@ SLOS = (
         ' + sum(rate(teleglas_notification_deliveries_total{status="failed"}[$w]))',
         "sum(rate(teleglas_notification_wait_seconds_count[$w]))"
         ' + sum(rate(teleglas_notification_deliveries_total{status="failed"}[$w]))',
-        "messages-wait-or-do-not-arrive",
+        "messages-do-not-arrive",
     ),
     Slo(
         "availability",
