@@ -17,7 +17,7 @@ __all__ = ["main", "outputs"]
 PROJECT = Path(__file__).parents[2]
 SOURCES = PROJECT / "deploy/observability"
 CHART = PROJECT / "deploy/helm/teleglas/files/observability"
-CARRIED = ("otel-collector/config.yaml", "jaeger/config.yaml")
+CARRIED = ("collector.yaml", "jaeger.yaml")
 HEADER = "# Made by `make observability` of scripts/observability.\n"
 
 
@@ -35,7 +35,7 @@ def outputs() -> dict[Path, str]:
         made[SOURCES / f"grafana/dashboards/{name}.json"] = text
         made[CHART / f"dashboards/{name}.json"] = json.dumps(model, separators=(",", ":")) + "\n"
     for name in CARRIED:
-        made[CHART / name.replace("/config", "")] = (SOURCES / name).read_text(encoding="utf-8")
+        made[CHART / name] = (SOURCES / name).read_text(encoding="utf-8")
     return made
 
 

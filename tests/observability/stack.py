@@ -113,7 +113,7 @@ async def tracing(
     otlp, query, query_grpc, health, metrics, grpc, http, health2, metrics2 = map(str, ports)
     jaeger = ManagedProcess(
         "jaeger",
-        [binary, f"--config={SOURCES / 'jaeger/config.yaml'}"],
+        [binary, f"--config={SOURCES / 'jaeger.yaml'}"],
         {
             **os.environ,
             "JAEGER_LISTEN": LOOPBACK,
@@ -130,7 +130,7 @@ async def tracing(
     )
     collector = ManagedProcess(
         "collector",
-        [binary, f"--config={SOURCES / 'otel-collector/config.yaml'}"],
+        [binary, f"--config={SOURCES / 'collector.yaml'}"],
         {
             **os.environ,
             "TELEGLAS_TRACES_LISTEN": LOOPBACK,
