@@ -16,7 +16,7 @@ EVERYWHERE := not chaos and not cluster and not images and not observability and
 COMPOSE := docker compose --env-file .teleglas/compose.env
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit chaos images test-images k8s test-cluster compose-up compose-down test-platform test-observability backup restore restore-drill bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit chaos images test-images k8s test-cluster compose-up compose-down test-platform observability test-observability backup restore restore-drill bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,6 +45,7 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/reference_docs.py --check
 	@$(BIN)/python scripts/render_k8s.py --check
 	@$(BIN)/python scripts/kafka_tables.py --check
+	@$(BIN)/python -m scripts.observability --check
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
@@ -53,6 +54,12 @@ test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the re
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
 	@$(BIN)/pytest -m "$(EVERYWHERE) and not integration and not e2e" $(PYTEST_ARGS)
+
+test-observability: $(INSTALLED) ## Rules, alerts, dashboards and traces on real Prometheus, Alertmanager and Jaeger
+	@$(BIN)/pytest -m observability tests/observability $(PYTEST_ARGS)
+
+observability: $(INSTALLED) ## Rewrite rules, dashboards and the chart's copies of deploy/observability
+	@$(BIN)/python -m scripts.observability
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)

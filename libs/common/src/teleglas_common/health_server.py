@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import json
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-
 from teleglas_common.health import Health
 from teleglas_common.settings import HttpSection
+from teleglas_common.telemetry.metrics import Metrics
 
 __all__ = ["HealthServer"]
 
@@ -21,10 +20,10 @@ MAX_CONNECTIONS = 64
 class HealthServer:
     """A few lines of HTTP/1.1: GET, one request a connection, everything bounded."""
 
-    def __init__(self, section: HttpSection, health: Health, registry: CollectorRegistry) -> None:
+    def __init__(self, section: HttpSection, health: Health, metrics: Metrics) -> None:
         self._section = section
         self._health = health
-        self._registry = registry
+        self._metrics = metrics
         self._server: asyncio.Server | None = None
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -66,17 +65,17 @@ class HealthServer:
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return _response(405, b"expected GET\n", "text/plain")
-        whole = await self._page(path)
+        whole = await self._page(path, _header(rest, b"accept"))
         return whole if method == b"GET" else whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
-    async def _page(self, path: bytes) -> bytes:
+    async def _page(self, path: bytes, accept: str) -> bytes:
         match path:
             case b"/health":
                 report = self._health.liveness()
             case b"/ready":
                 report = await self._health.readiness()
             case b"/metrics":
-                return _response(200, generate_latest(self._registry), CONTENT_TYPE_LATEST)
+                return _response(200, *self._metrics.page(accept))
             case _:
                 return _response(404, b"expected /health, /ready or /metrics\n", "text/plain")
         body = json.dumps(report.as_dict()).encode()
@@ -84,6 +83,15 @@ class HealthServer:
 
 
 REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+def _header(head: bytes, name: bytes) -> str:
+    """The value of a header, empty without one."""
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == name:
+            return value.strip().decode("latin-1")
+    return ""
 
 
 def _response(status: int, body: bytes, kind: str) -> bytes:

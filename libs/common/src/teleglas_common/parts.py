@@ -10,13 +10,14 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from teleglas_common.bus.ports import Shard
+from teleglas_common.bus.ports import Bus, Shard
 from teleglas_common.bus.worker import Worker
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.replica import ReplicaReads, Rows
 from teleglas_common.settings import PostgresSection
+from teleglas_contracts.topics import CONTROL_TOPICS_V1
 
-__all__ = ["Database", "Periodic", "Shards"]
+__all__ = ["Database", "Periodic", "Shards", "reaching", "standing_on"]
 
 S = TypeVar("S", bound=Shard)
 
@@ -123,3 +124,17 @@ class Periodic:
 
     async def stop(self) -> None:
         self._stopping.set()
+
+
+def reaching(bus: Bus) -> Callable[[], Awaitable[object]]:
+    """Asks the log for the end of its smallest topic; raises when there is no answer."""
+
+    async def ask() -> object:
+        return await bus.ends([CONTROL_TOPICS_V1.name])
+
+    return ask
+
+
+def standing_on(bus: Bus, database: Database) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What a service with a database stands on, by name, for its `Watch`."""
+    return {"kafka": reaching(bus), "postgres": database.check}

@@ -45,7 +45,7 @@ async def ask(port: int, request: bytes) -> bytes:
 async def server():
     health, metrics = Health(), Metrics()
     metrics.counter("teleglas_ingest_frames_total", "binance").inc(3)
-    server = HealthServer(HttpSection(), health, metrics.registry)
+    server = HealthServer(HttpSection(), health, metrics)
     await server.start()
     yield server, health
     await server.stop()

@@ -43,14 +43,14 @@ def test_a_service_has_its_counters_at_zero_from_the_start() -> None:
     assert value("teleglas_ingest_gaps_total", labels) == 0
     assert value("teleglas_ingest_frames_total", {"venue": "okx"}) == 0
     assert value("process_open_fds") is not None
-    assert value("teleglas_bus_shards") == 0
+    assert value("teleglas_service_ready") == 0
     assert "teleglas_gateway" not in generate_latest(metrics.registry).decode()
 
 
 def test_a_worker_counts_under_registered_names() -> None:
     """The bus' own words become metrics."""
     metrics = Metrics()
-    counts: WorkerMetrics = BusMetrics(metrics)
+    counts: WorkerMetrics = BusMetrics(metrics, "g")
     counts.records("t", 5)
     counts.poison("t", "missing_value")
     counts.lag("t", 3, 17)
@@ -66,7 +66,7 @@ def test_a_worker_counts_under_registered_names() -> None:
     assert value("teleglas_bus_lost_records_total", {"topic": "t", "partition": "3"}) == 2
     assert value("teleglas_bus_turn_seconds_count", {"topic": "t"}) == 1
     assert value("teleglas_bus_retries_total", {"cause": "OSError"}) == 1
-    assert value("teleglas_bus_shards") == 4
+    assert value("teleglas_bus_shards", {"group": "g"}) == 4
 
 
 async def test_a_publisher_is_counted() -> None:

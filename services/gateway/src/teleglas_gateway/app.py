@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
 from teleglas_common.bus.ports import Bus
 from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_client import create_channel
 from teleglas_common.health import Health
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
+from teleglas_common.parts import reaching
 from teleglas_common.postgres import create_pool, migrate
 from teleglas_common.principal import Signer
 from teleglas_common.redis import create_redis
 from teleglas_common.telemetry import Metrics
+from teleglas_common.telemetry.watch import Watch
 from teleglas_gateway.access import KeyAccess
 from teleglas_gateway.adapters.backends import open_backends
 from teleglas_gateway.adapters.calls import Calls
@@ -30,13 +30,16 @@ from teleglas_gateway.adapters.principals import SignedMetadata
 from teleglas_gateway.adapters.redis_claims import RedisClaims
 from teleglas_gateway.adapters.redis_tickets import RedisTickets
 from teleglas_gateway.adapters.watchers import StreamMetrics
+from teleglas_gateway.channels import CHANNELS
 from teleglas_gateway.domain.authorize import ScopeAuthorizer
 from teleglas_gateway.domain.limits import Quota
+from teleglas_gateway.domain.problems import Code
 from teleglas_gateway.domain.symbols import Catalogue
 from teleglas_gateway.rest.api import build_api
 from teleglas_gateway.rest.context import RestContext
 from teleglas_gateway.rest.http import HttpServer
 from teleglas_gateway.rest.models import StreamHealth
+from teleglas_gateway.routes import READS
 from teleglas_gateway.settings import GatewaySettings, StreamSection
 from teleglas_gateway.stream.assembly import Streams
 from teleglas_gateway.stream.catchup import CatchUpLimits
@@ -63,7 +66,13 @@ class Gateway:
         self._streams: Streams | None = None
         self._http: HttpServer | None = None
         self._delivering: asyncio.Task[None] | None = None
-        self.metrics = Metrics.of("gateway")
+        self._dependencies: Watch | None = None
+        self.metrics = Metrics.of(
+            "gateway",
+            reads=READS,
+            channel=tuple(channel.name for channel in CHANNELS),
+            code=tuple(code.slug for code in Code),
+        )
 
     @property
     def port(self) -> int:
@@ -103,6 +112,15 @@ class Gateway:
         self._streams = streams
         self._stack.push_async_callback(streams.stop)
         self._watch(streams)
+        self._dependencies = Watch(
+            self.metrics,
+            self._health,
+            {
+                "kafka": reaching(self._bus),
+                "postgres": lambda: pool.fetchval("SELECT 1"),
+                "redis": redis.ping,
+            },
+        )
         context = RestContext(
             catalogue=catalogue,
             market_data=GrpcMarketData(
@@ -122,7 +140,7 @@ class Gateway:
             health=self._health,
             stream_facts=self._facts,
             scored=lambda: streams.hub.known("signals"),
-            metrics=lambda: (generate_latest(self.metrics.registry), CONTENT_TYPE_LATEST),
+            metrics=self.metrics.page,
             now_ns=time.time_ns,
         )
         api = build_api(context, self.metrics)
@@ -136,16 +154,19 @@ class Gateway:
 
     async def run(self) -> None:
         """Until a part breaks."""
-        if self._streams is None or self._http is None:
+        if self._streams is None or self._http is None or self._dependencies is None:
             raise RuntimeError("expected a started gateway")
         async with asyncio.TaskGroup() as tasks:
             self._delivering = tasks.create_task(self._streams.run())
             tasks.create_task(self._http.run())
+            tasks.create_task(self._dependencies.run())
 
     async def stop(self) -> None:
         """Send clients to another gateway, finish requests, then close what they needed."""
         if self._streams is not None:
             self._streams.server.say_goodbye()
+        if self._dependencies is not None:
+            await self._dependencies.stop()
         if self._http is not None:
             await self._http.stop()
         if self._delivering is not None:

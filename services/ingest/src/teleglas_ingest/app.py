@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -16,9 +16,11 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
+from teleglas_common.parts import reaching
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Ask, Watch
 from teleglas_ingest.adapters.leases import SCHEMA, LocalLeases, PostgresLeases
 from teleglas_ingest.adapters.meters import PrometheusMeters
 from teleglas_ingest.adapters.rest import AiohttpRest, WeightBudget
@@ -31,6 +33,7 @@ from teleglas_ingest.pipeline.pace import Pace
 from teleglas_ingest.pipeline.repair import RepairPolicy
 from teleglas_ingest.pipeline.shard import ShardPolicy
 from teleglas_ingest.ports import Lease, Leases
+from teleglas_ingest.routes import WRITES
 from teleglas_ingest.settings import Settings, VenueSection
 from teleglas_ingest.tenure import Duties, ShardTenure, Standby, begin_tenure, stand_by
 from teleglas_ingest.venues import VENUES
@@ -90,6 +93,7 @@ class Venues:
         name = self._settings.ingest.owner or socket.gethostname()
         ttl_s = self._settings.ingest.lease_ttl_s
         for venue, section in self._settings.venues.items():
+            self._meters.configured(venue, self._settings.ingest.shards, self._owned(venue))
             duties = self._duties(venue, section)
 
             async def begin(lease: Lease, duties: Duties = duties) -> ShardTenure:
@@ -127,6 +131,9 @@ class Venues:
         await self._finished.wait()
         for rest in self._rests:
             await rest.close()
+
+    def _owned(self, venue: str) -> Callable[[], int]:
+        return lambda: sum(o.venue == venue and o.lease is not None for o in self.owners)
 
     async def check(self) -> str | None:
         """Every shard is served or stood by for."""
@@ -198,18 +205,22 @@ class IngestApp:
     def __init__(self, settings: Settings, bus: Bus) -> None:
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        metrics = Metrics.of(SERVICE, venue=tuple(settings.venues))
+        metrics = Metrics.of(SERVICE, writes=WRITES, venue=tuple(settings.venues))
         self.database = Database(settings)
-        self.http = HealthServer(settings.http, self.health, metrics.registry)
+        self.http = HealthServer(settings.http, self.health, metrics)
         publisher = MeasuredPublisher(bus.publisher(), metrics)
         self.venues = Venues(settings, self.database, bus, publisher, PrometheusMeters(metrics))
         self.health.add("database", self.database.check)
         self.health.add("venues", self.venues.check)
+        dependencies: dict[str, Ask] = {"kafka": reaching(bus)}
+        if settings.postgres is not None:
+            dependencies["postgres"] = self.database.check
         self.components: Sequence[Component] = (
             self.database,
             publisher,
             self.http,
             self.venues,
+            Watch(metrics, self.health, dependencies),
         )
 
 

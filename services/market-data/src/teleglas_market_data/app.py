@@ -19,12 +19,13 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.parts import Database, Periodic, Shards
+from teleglas_common.parts import Database, Periodic, Shards, standing_on
 from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.redis import create_redis
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Watch
 from teleglas_market_data.adapters.grpc_service import ERRORS, MarketDataService
 from teleglas_market_data.adapters.pieces import TimePieces
 from teleglas_market_data.adapters.queries import Queries
@@ -34,7 +35,7 @@ from teleglas_market_data.adapters.store import PostgresStore
 from teleglas_market_data.counts import Counts
 from teleglas_market_data.live import Live
 from teleglas_market_data.ports import SCHEMA
-from teleglas_market_data.routes import GROUP, ROUTES
+from teleglas_market_data.routes import GROUP, READS, ROUTES, WRITES
 from teleglas_market_data.settings import Settings
 from teleglas_market_data.shard import MarketShard, Tools
 
@@ -85,7 +86,7 @@ class MarketDataApp:
         self.shutdown_grace_s = settings.shutdown_grace_s
         self._settings = settings
         self._bus = bus
-        self._metrics = Metrics.of(SERVICE)
+        self._metrics = Metrics.of(SERVICE, reads=READS, writes=WRITES)
         self._live = Live()
         self._publisher = MeasuredPublisher(bus.publisher(), self._metrics)
         self._latest = RedisLatest(create_redis(settings.redis))
@@ -99,7 +100,7 @@ class MarketDataApp:
             metrics=self._metrics,
             errors=ERRORS,
         )
-        self.http = HealthServer(settings.http, self.health, self._metrics.registry)
+        self.http = HealthServer(settings.http, self.health, self._metrics)
         self.health.add("database", self.database.check)
         self.health.add("shards", self.shards.check)
         drops = settings.candles.drop_old_data
@@ -113,6 +114,11 @@ class MarketDataApp:
             self.shards,
             *cleaner,
             self.http,
+            Watch(
+                self._metrics,
+                self.health,
+                standing_on(bus, self.database),
+            ),
         )
 
     def _worker(self) -> Worker[MarketShard]:
@@ -138,7 +144,7 @@ class MarketDataApp:
             settings=WorkerSettings(
                 checkpoint_interval_s=settings.candles.checkpoint_every_s, checkpoint_records=2_000
             ),
-            metrics=BusMetrics(self._metrics),
+            metrics=BusMetrics(self._metrics, GROUP),
         )
 
     def _serve(self, server: grpc.aio.Server) -> None:

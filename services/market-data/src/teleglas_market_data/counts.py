@@ -58,6 +58,10 @@ class Counts:
         kind = "revised" if candle.bar.revision else "closed"
         name = f"teleglas_candles_{kind}_total"
         self._registry.counter(name, INTERVALS[candle.level].name).inc()
+        if candle.bar.missing > 0 or candle.bar.lost_ns > 0:
+            self._registry.counter(
+                "teleglas_candles_incomplete_total", INTERVALS[candle.level].name
+            ).inc()
 
     def duplicates(self, venue: str, count: int) -> None:
         if count:

@@ -21,11 +21,12 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.parts import Database, Shards
+from teleglas_common.parts import Database, Shards, standing_on
 from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Watch
 from teleglas_notification.adapters.candles import MarketDataCandles
 from teleglas_notification.adapters.cleaner import Cleaner
 from teleglas_notification.adapters.directory import PostgresDirectory
@@ -42,7 +43,7 @@ from teleglas_notification.dispatcher import Dispatcher
 from teleglas_notification.limits import Limiter
 from teleglas_notification.pictures import Painter
 from teleglas_notification.ports import SCHEMA, Channel
-from teleglas_notification.routes import GROUP, ROUTES
+from teleglas_notification.routes import GROUP, READS, ROUTES, WRITES
 from teleglas_notification.sending import RetryPolicy, Sender
 from teleglas_notification.settings import Settings
 from teleglas_notification.shard import NotificationShard, Tools
@@ -194,7 +195,7 @@ class NotificationApp:
         self.shutdown_grace_s = settings.shutdown_grace_s
         self._settings = settings
         self._bus = bus
-        self._metrics = metrics = Metrics.of(SERVICE)
+        self._metrics = metrics = Metrics.of(SERVICE, reads=READS, writes=WRITES)
         self._counts = counts = Counts(metrics)
         self._bell = bell = Bell()
         self._publisher = MeasuredPublisher(bus.publisher(), metrics)
@@ -218,7 +219,7 @@ class NotificationApp:
             metrics=metrics,
             errors=ERRORS,
         )
-        self.http = HealthServer(settings.http, self.health, metrics.registry)
+        self.http = HealthServer(settings.http, self.health, metrics)
         self.health.add("database", self.database.check)
         self.health.add("shards", self.shards.check)
         self.components: Sequence[Component] = (
@@ -231,6 +232,7 @@ class NotificationApp:
             *front,
             self.shards,
             self.http,
+            Watch(metrics, self.health, standing_on(bus, self.database)),
         )
 
     def _worker(self) -> Worker[NotificationShard]:
@@ -251,7 +253,7 @@ class NotificationApp:
             service=SERVICE,
             # every turn is stored at once: a message waits for it
             settings=WorkerSettings(checkpoint_interval_s=1.0, checkpoint_records=1),
-            metrics=BusMetrics(self._metrics),
+            metrics=BusMetrics(self._metrics, GROUP),
         )
 
     def _serve(self, server: grpc.aio.Server) -> None:

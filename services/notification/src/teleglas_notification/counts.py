@@ -60,6 +60,11 @@ class Counts:
         name = "teleglas_notification_call_seconds"
         self._registry.histogram(name, channel).observe(seconds)
 
+    def waited(self, channel: str, seconds: float) -> None:
+        """A new message was taken so long after it was due."""
+        name = "teleglas_notification_wait_seconds"
+        self._registry.histogram(name, channel).observe(max(0.0, seconds))
+
     def asked_to_wait(self, channel: str, seconds: float) -> None:
         name = "teleglas_notification_retry_after_seconds_total"
         self._registry.counter(name, channel).inc(seconds)

@@ -112,6 +112,8 @@ class Job:
     traceparents: tuple[str, ...]
     total: int
     """Events behind the message; `cards` are the first of them."""
+    due_ns: int = 0
+    """Since when it is due."""
 
     @property
     def is_edit(self) -> bool:

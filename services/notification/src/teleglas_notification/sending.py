@@ -106,7 +106,9 @@ class Sender:
             outcome = await self._attempt(job)
             if outcome.status != "sent":
                 span.set_status(Status(StatusCode.ERROR, outcome.reason))
-        self._counts.attempt(name, outcome.status, self._clock.monotonic_s() - began_s)
+            elif not job.is_edit:
+                self._counts.waited(name, (self._clock.now_ns() - job.due_ns) / SECOND_NS)
+            self._counts.attempt(name, outcome.status, self._clock.monotonic_s() - began_s)
         if outcome.status == "blocked":
             self._counts.blocked(name)
         if job.unconfirmed and (outcome.status == "sent" or outcome.unconfirmed):

@@ -20,12 +20,13 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.parts import Database, Periodic, Shards
+from teleglas_common.parts import Database, Periodic, Shards, standing_on
 from teleglas_common.postgres import UNREACHABLE
 from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Watch
 from teleglas_prediction.adapters.grpc_service import ERRORS, PredictionService
 from teleglas_prediction.adapters.queries import Queries
 from teleglas_prediction.adapters.registry import load_registry
@@ -35,7 +36,7 @@ from teleglas_prediction.counts import Counts
 from teleglas_prediction.domain.horizons import SECOND_NS
 from teleglas_prediction.lineups import Lineups
 from teleglas_prediction.ports import SCHEMA
-from teleglas_prediction.routes import GROUP, ROUTES
+from teleglas_prediction.routes import GROUP, READS, ROUTES, WRITES
 from teleglas_prediction.settings import Settings
 from teleglas_prediction.shard import Live, PredictionShard, Tools
 
@@ -58,7 +59,7 @@ class PredictionApp:
         self.shutdown_grace_s = settings.shutdown_grace_s
         self._settings = settings
         self._bus = bus
-        self._metrics = Metrics.of(SERVICE)
+        self._metrics = Metrics.of(SERVICE, reads=READS, writes=WRITES)
         self._live = Live()
         self._lineups = known_models(settings, Counts(self._metrics))
         self._publisher = MeasuredPublisher(bus.publisher(), self._metrics)
@@ -71,7 +72,7 @@ class PredictionApp:
             metrics=self._metrics,
             errors=ERRORS,
         )
-        self.http = HealthServer(settings.http, self.health, self._metrics.registry)
+        self.http = HealthServer(settings.http, self.health, self._metrics)
         self.health.add("database", self.database.check)
         self.health.add("shards", self.shards.check)
         self.components: Sequence[Component] = (
@@ -81,6 +82,11 @@ class PredictionApp:
             self.shards,
             Periodic(CLEAN_EVERY_S, self._delete_old),
             self.http,
+            Watch(
+                self._metrics,
+                self.health,
+                standing_on(bus, self.database),
+            ),
         )
 
     def _worker(self) -> Worker[PredictionShard]:
@@ -103,7 +109,7 @@ class PredictionApp:
                 checkpoint_interval_s=self._settings.forecasts.checkpoint_every_s,
                 checkpoint_records=2_000,
             ),
-            metrics=BusMetrics(self._metrics),
+            metrics=BusMetrics(self._metrics, GROUP),
         )
 
     def _serve(self, server: grpc.aio.Server) -> None:

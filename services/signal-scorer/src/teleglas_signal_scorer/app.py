@@ -18,11 +18,12 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus
 from teleglas_common.lifecycle import Component
-from teleglas_common.parts import Database, Periodic, Shards
+from teleglas_common.parts import Database, Periodic, Shards, standing_on
 from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Watch
 from teleglas_signal_scorer.adapters.grpc_service import ERRORS, Limits, SignalsService
 from teleglas_signal_scorer.adapters.queries import Queries
 from teleglas_signal_scorer.adapters.store import PostgresStore
@@ -31,7 +32,7 @@ from teleglas_signal_scorer.counts import Counts
 from teleglas_signal_scorer.domain.layers.order_flow import WHALES
 from teleglas_signal_scorer.domain.registry import NAMES
 from teleglas_signal_scorer.ports import SCHEMA
-from teleglas_signal_scorer.routes import GROUP, READS, ROUTES
+from teleglas_signal_scorer.routes import GROUP, READS, ROUTES, WRITES
 from teleglas_signal_scorer.settings import Settings
 from teleglas_signal_scorer.shard import ScorerShard, Tools
 
@@ -67,7 +68,7 @@ class SignalScorerApp:
         self._settings = settings
         self._bus = bus
         self._metrics = Metrics.of(
-            SERVICE, layer=NAMES, input=(WHALES,), topic=tuple(topic.name for topic in READS)
+            SERVICE, reads=READS, writes=WRITES, layer=NAMES, input=(WHALES,)
         )
         self._publisher = MeasuredPublisher(bus.publisher(), self._metrics)
         self.database = Database(settings.postgres, SERVICE, SCHEMA, MIGRATIONS)
@@ -79,7 +80,7 @@ class SignalScorerApp:
             metrics=self._metrics,
             errors=ERRORS,
         )
-        self.http = HealthServer(settings.http, self.health, self._metrics.registry)
+        self.http = HealthServer(settings.http, self.health, self._metrics)
         self.health.add("database", self.database.check)
         self.health.add("shards", self.shards.check)
         keeps = settings.scores.keep_days
@@ -92,6 +93,11 @@ class SignalScorerApp:
             self.shards,
             *cleaner,
             self.http,
+            Watch(
+                self._metrics,
+                self.health,
+                standing_on(bus, self.database),
+            ),
         )
 
     def _worker(self) -> Worker[ScorerShard]:
@@ -114,7 +120,7 @@ class SignalScorerApp:
             settings=WorkerSettings(
                 checkpoint_interval_s=scores.checkpoint_every_s, checkpoint_records=2_000
             ),
-            metrics=BusMetrics(self._metrics),
+            metrics=BusMetrics(self._metrics, GROUP),
         )
 
     def _serve(self, server: grpc.aio.Server) -> None:

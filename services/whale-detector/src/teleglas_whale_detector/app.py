@@ -22,19 +22,20 @@ from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.kafka import create_bus, tls_of
 from teleglas_common.lifecycle import Component
-from teleglas_common.parts import Database, Shards
+from teleglas_common.parts import Database, Shards, standing_on
 from teleglas_common.principal import authenticator, signer_of
 from teleglas_common.settings import KafkaSection
 from teleglas_common.telemetry import Metrics
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_common.telemetry.publisher import MeasuredPublisher
+from teleglas_common.telemetry.watch import Watch
 from teleglas_whale_detector.adapters.alert_store import PostgresAlerts
 from teleglas_whale_detector.adapters.faust_topics import INTERNAL
 from teleglas_whale_detector.adapters.faust_worker import FaustSettings, FaustWorker
 from teleglas_whale_detector.adapters.grpc_service import ERRORS, WhalesService
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.ports import SCHEMA
-from teleglas_whale_detector.routes import INPUTS, WRITES
+from teleglas_whale_detector.routes import GROUP, INPUTS, READS, WRITES
 from teleglas_whale_detector.settings import Settings
 from teleglas_whale_detector.shard import Tools
 from teleglas_whale_detector.sink import SINK_GROUP, SINK_ROUTES, AlertShard
@@ -116,11 +117,11 @@ class WhaleApp:
         self.shutdown_grace_s = settings.shutdown_grace_s
         self._settings = settings
         self._bus = bus
-        self._metrics = Metrics.of(SERVICE)
+        self._metrics = Metrics.of(SERVICE, reads=READS, writes=WRITES)
         self._publisher = MeasuredPublisher(bus.publisher(), self._metrics)
         self.database = Database(settings.postgres, SERVICE, SCHEMA, MIGRATIONS)
         tools = Tools(SystemClock(), Counts(self._metrics), settings.detector.definition())
-        measured = BusMetrics(self._metrics)
+        measured = BusMetrics(self._metrics, GROUP)
         self.detector = FaustWorker(faust_settings(settings), tools, self._publisher, measured)
         self.grpc = GrpcServer(
             settings.grpc,
@@ -129,7 +130,7 @@ class WhaleApp:
             metrics=self._metrics,
             errors=ERRORS,
         )
-        self.http = HealthServer(settings.http, self.health, self._metrics.registry)
+        self.http = HealthServer(settings.http, self.health, self._metrics)
         self.health.add("database", self.database.check)
         self.health.add("table", self.detector.check)
         self.components: Sequence[Component] = (
@@ -140,6 +141,11 @@ class WhaleApp:
             History(Shards(self._worker), self.database, self.detector),
             self.detector,
             self.http,
+            Watch(
+                self._metrics,
+                self.health,
+                standing_on(bus, self.database),
+            ),
         )
 
     def _worker(self) -> Worker[AlertShard]:
@@ -152,7 +158,7 @@ class WhaleApp:
             publisher=self._publisher,
             service=SERVICE,
             settings=WorkerSettings(checkpoint_interval_s=0.5),
-            metrics=BusMetrics(self._metrics),
+            metrics=BusMetrics(self._metrics, SINK_GROUP),
         )
 
     def _serve(self, server: grpc.aio.Server) -> None:

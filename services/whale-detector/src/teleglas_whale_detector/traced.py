@@ -16,6 +16,8 @@ from teleglas_whale_detector.ports import Market
 __all__ = ["TracedTrades"]
 
 MAX_MARKETS = 2_000
+KEEP = "teleglas.keep"
+"""Tail sampling keeps traces with it: the frames that made an alert, and the alert's way on."""
 _tracer = trace.get_tracer("teleglas.whale-detector")
 
 
@@ -38,8 +40,9 @@ class TracedTrades:
         if not contexts:
             yield
             return
+        trace.get_current_span().set_attribute(KEEP, True)
         links = [Link(context) for context in reversed(contexts)]
-        attributes = {"market": ":".join(market)}
+        attributes = {"market": ":".join(market), KEEP: True}
         with _tracer.start_as_current_span(
             "publish alert", kind=SpanKind.PRODUCER, links=links, attributes=attributes
         ):

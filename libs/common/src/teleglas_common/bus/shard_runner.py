@@ -29,7 +29,7 @@ from teleglas_common.bus.ports import (
     Shard,
     TopicPartition,
 )
-from teleglas_common.bus.tracing import consumer_span, is_sampled
+from teleglas_common.bus.tracing import buried_span, consumer_span, is_sampled
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_contracts.topic import Topic
 
@@ -209,11 +209,11 @@ class ShardRunner(Generic[S]):
                 f"expected a topic with a dead-letter twin, {topic.name} has none for {poison}"
             ) from poison
         wiring = self._wiring
-        await wiring.publisher.send(
-            dead_letter(
-                topic, record, poison, consumer=wiring.consumer_name, now_ns=wiring.now_ns()
-            )
+        letter = dead_letter(
+            topic, record, poison, consumer=wiring.consumer_name, now_ns=wiring.now_ns()
         )
+        with buried_span(record, poison):
+            await wiring.publisher.send(letter)
         wiring.metrics.poison(topic.name, poison.cause)
 
     async def _checkpoint(self, shard: S) -> None:

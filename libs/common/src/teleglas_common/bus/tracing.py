@@ -6,12 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 
 from teleglas_common.bus.encode import TRACEPARENT, header
-from teleglas_common.bus.ports import Record
+from teleglas_common.bus.ports import PoisonError, Record
 
-__all__ = ["MAX_LINKS", "consumer_span", "is_sampled", "span_context"]
+__all__ = ["MAX_LINKS", "buried_span", "consumer_span", "is_sampled", "span_context"]
 
 MAX_LINKS = 32
 _tracer = trace.get_tracer("teleglas.bus")
@@ -59,4 +67,12 @@ def consumer_span(name: str, inputs: Sequence[Record]) -> Iterator[None]:
     with _tracer.start_as_current_span(
         name, context=parent, kind=SpanKind.CONSUMER, links=links, attributes=attributes
     ):
+        yield
+
+
+@contextmanager
+def buried_span(record: Record, poison: PoisonError) -> Iterator[None]:
+    """The span under which a record goes to its dead-letter topic: an error, so that it is kept."""
+    with consumer_span(f"bury {record.topic}", (record,)):
+        trace.get_current_span().set_status(Status(StatusCode.ERROR, poison.cause))
         yield

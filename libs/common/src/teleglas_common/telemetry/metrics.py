@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Self
 
+from opentelemetry import trace
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,13 +14,29 @@ from prometheus_client import (
     GCCollector,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
 )
+from prometheus_client.exposition import choose_encoder
 
 from teleglas_common.telemetry.registry import SHARED_OWNERS, registered
+from teleglas_contracts.topic import Topic
 
 __all__ = ["BusMetrics", "Metrics"]
 
 Metric = Counter | Gauge | Histogram
+
+# One more series for each counter and histogram, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class TracedHistogram(Histogram):
+    """A histogram whose buckets remember the last recorded trace that fell into them."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        context = trace.get_current_span().get_span_context()
+        if exemplar is None and context.trace_flags.sampled:
+            exemplar = {"trace_id": f"{context.trace_id:032x}"}
+        super().observe(amount, exemplar)
 
 
 class Metrics:
@@ -31,28 +48,50 @@ class Metrics:
         self._children: dict[tuple[str, ...], Metric] = {}
 
     @classmethod
-    def of(cls, service: str, **known: Sequence[str]) -> Self:
+    def of(
+        cls,
+        service: str,
+        *,
+        reads: Sequence[Topic] = (),
+        writes: Sequence[Topic] = (),
+        **known: Sequence[str],
+    ) -> Self:
         """The metrics of a service from the start: its own, the bus', gRPC's and the process'.
 
-        Counters stand at 0 for every label value that the registry or `known` names, such as
-        `venue=("binance", "okx")`.
+        Counters and histograms stand at 0 for every label value that the registry, the topics or
+        `known` name, such as `venue=("binance", "okx")`.
         """
         metrics = cls()
         ProcessCollector(registry=metrics.registry)
         GCCollector(registry=metrics.registry)
-        metrics.declare(service, *SHARED_OWNERS, known=known)
+        partitions = max((topic.partitions for topic in reads), default=0)
+        values = {
+            "reads": [topic.name for topic in reads],
+            "writes": [topic.name for topic in writes],
+            "partition": [str(number) for number in range(partitions)],
+            **known,
+        }
+        metrics.declare(service, *SHARED_OWNERS, known=values)
         return metrics
 
     def declare(self, *owners: str, known: Mapping[str, Sequence[str]]) -> None:
-        """Make what these owners have, counters at 0 where their label values are known."""
+        """Make what these owners have; all but gauges at 0 where their label values are known."""
         for spec in registered().values():
             if spec.owner not in owners:
                 continue
             self._find(spec.name, spec.type)
-            values = [spec.values.get(label) or known.get(label, ()) for label in spec.labels]
-            if spec.type == "counter":
+            values = [
+                spec.values.get(label) or known.get(spec.known.get(label, label), ())
+                for label in spec.labels
+            ]
+            if spec.type != "gauge":
                 for labels in product(*values):
-                    self.counter(spec.name, *labels)
+                    self._child(spec.name, spec.type, labels)
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """What a scrape is answered, and its content type; exemplars are in OpenMetrics only."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
 
     def counter(self, name: str, *labels: str) -> Counter:
         """The counter's child for these label values."""
@@ -86,7 +125,7 @@ class Metrics:
             elif kind == "gauge":
                 metric = Gauge(name, spec.help, spec.labels, registry=self.registry)
             else:
-                metric = Histogram(
+                metric = TracedHistogram(
                     name, spec.help, spec.labels, buckets=spec.buckets, registry=self.registry
                 )
             self._made[name] = metric
@@ -94,10 +133,11 @@ class Metrics:
 
 
 class BusMetrics:
-    """What a worker counts, as Prometheus metrics."""
+    """What a worker counts, as Prometheus metrics. `group` is its consumer group."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, group: str) -> None:
         self._metrics = metrics
+        self._group = group
 
     def records(self, topic: str, count: int) -> None:
         self._metrics.counter("teleglas_bus_records_total", topic).inc(count)
@@ -122,4 +162,4 @@ class BusMetrics:
         self._metrics.counter("teleglas_bus_retries_total", cause).inc()
 
     def shards(self, count: int) -> None:
-        self._metrics.gauge("teleglas_bus_shards").set(count)
+        self._metrics.gauge("teleglas_bus_shards", self._group).set(count)

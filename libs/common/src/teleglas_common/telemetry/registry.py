@@ -14,7 +14,7 @@ __all__ = ["SHARED_OWNERS", "MetricSpec", "SpanSpec", "metrics_table", "register
 
 TYPES = ("counter", "gauge", "histogram")
 UNITS = ("seconds", "bytes", "records", "trades")
-SHARED_OWNERS = ("bus", "grpc")
+SHARED_OWNERS = ("service", "bus", "grpc")
 """What every service has."""
 
 
@@ -29,6 +29,8 @@ class MetricSpec:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Under which name a service tells the values of a label, where it is not the label's own."""
 
     @property
     def unit(self) -> str:
@@ -82,7 +84,7 @@ def _spec(name: str, owner: str, raw: Mapping[str, Any], buckets: Mapping[str, A
     if not set(values) <= set(labels):
         raise ValueError(f"expected values of {labels} for {name}, found {sorted(values)}")
     bounds = tuple(map(float, buckets[raw["buckets"]])) if kind == "histogram" else ()
-    return MetricSpec(name, kind, raw["help"], owner, labels, bounds, values)
+    return MetricSpec(name, kind, raw["help"], owner, labels, bounds, values, raw.get("known", {}))
 
 
 INTRODUCTION = """\

@@ -26,6 +26,7 @@ class StreamMetrics:
         self._metrics = metrics
         self._sent_bytes = metrics.counter("teleglas_gateway_sent_bytes_total")
         self._channels: dict[str, tuple[Counter, Counter, Histogram]] = {}
+        self.clients("websocket", 0)
 
     def poison(self, topic: str, cause: str) -> None:
         self._metrics.counter("teleglas_bus_poison_total", topic, cause).inc()

@@ -32,5 +32,5 @@ class RestContext:
     health: Health
     stream_facts: Callable[[], StreamHealth]
     scored: Callable[[], list[str]]
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[str], tuple[bytes, str]]
     now_ns: Callable[[], int]

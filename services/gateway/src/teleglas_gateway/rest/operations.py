@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from teleglas_gateway.rest.context import RestContext
 from teleglas_gateway.rest.guard import context_of
@@ -33,10 +33,10 @@ async def ready(context: Context, response: Response) -> HealthAnswer:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(context: Context) -> Response:
-    """Prometheus metrics."""
-    body, media_type = context.metrics()
-    return Response(body, media_type=media_type)
+async def metrics(context: Context, request: Request) -> Response:
+    """Prometheus metrics; in OpenMetrics, with exemplars, if that is asked for."""
+    body, media_type = context.metrics(request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": media_type})
 
 
 @router.get("/ws/health", responses={503: {"model": StreamHealth}})

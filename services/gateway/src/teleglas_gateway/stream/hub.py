@@ -198,4 +198,4 @@ class Hub:
         for subject, records in dirty.items():
             with self._watcher.writing(records):
                 events, deliveries, sent_bytes = subject.flush()
-            self._watcher.delivered(subject.channel, events, deliveries, sent_bytes)
+                self._watcher.delivered(subject.channel, events, deliveries, sent_bytes)

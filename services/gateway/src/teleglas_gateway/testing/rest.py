@@ -58,7 +58,7 @@ def make_api(
         health=health,
         stream_facts=lambda: StreamHealth(status="ok", connections=0, instruments=2, behind_s=0.0),
         scored=lambda: ["BTC-USDT", "ETH-USDT"],
-        metrics=lambda: (b"# metrics\n", "text/plain"),
+        metrics=lambda _accept: (b"# metrics\n", "text/plain"),
         now_ns=lambda: T0_NS,
     )
     return build_api(context, Metrics())

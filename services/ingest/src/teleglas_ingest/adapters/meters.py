@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from teleglas_common.telemetry import Metrics
 
 __all__ = ["PrometheusMeters"]
@@ -10,6 +12,10 @@ __all__ = ["PrometheusMeters"]
 class PrometheusMeters:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+
+    def configured(self, venue: str, shards: int, owned: Callable[[], int]) -> None:
+        self._metrics.gauge("teleglas_ingest_configured_shards", venue).set(shards)
+        self._metrics.gauge("teleglas_ingest_shards", venue).set_function(lambda: float(owned()))
 
     def frames(self, venue: str, count: int) -> None:
         self._metrics.counter("teleglas_ingest_frames_total", venue).inc(count)
@@ -25,6 +31,9 @@ class PrometheusMeters:
 
     def gap(self, venue: str, channel: str, cause: str) -> None:
         self._metrics.counter("teleglas_ingest_gaps_total", venue, channel, cause).inc()
+
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        self._metrics.gauge("teleglas_ingest_open_gaps", venue, channel).set(count)
 
     def connect(self, venue: str, outcome: str) -> None:
         self._metrics.counter("teleglas_ingest_connects_total", venue, outcome).inc()

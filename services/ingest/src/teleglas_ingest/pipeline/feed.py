@@ -267,6 +267,11 @@ class MarketFeed(BookFeed):
             self._put_gap(down)
         self._hole_cause = GapCause.SEQUENCE_BREAK
 
+    @property
+    def open_gaps(self) -> tuple[int, int]:
+        """Breaks of trades, and of the book, that are not mended or given up yet."""
+        return len(self._hole_gaps), int(self._book_gap is not None)
+
     def close_hole(self, hole: Hole, *, lost: int, detail: str) -> None:
         """All that could be fetched of a hole is in; `lost` ids cannot be had."""
         self.tape.close(hole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Counts", "Meters"]
@@ -10,6 +11,9 @@ __all__ = ["Counts", "Meters"]
 
 class Meters(Protocol):
     """Each is called at most some times a second and venue, never per frame."""
+
+    def configured(self, venue: str, shards: int, owned: Callable[[], int]) -> None:
+        """The venue has so many shards; `owned` says how many of them are ours now."""
 
     def frames(self, venue: str, count: int) -> None: ...
 
@@ -20,6 +24,9 @@ class Meters(Protocol):
     def repeated(self, venue: str, count: int) -> None: ...
 
     def gap(self, venue: str, channel: str, cause: str) -> None: ...
+
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        """So many breaks are not mended or given up yet."""
 
     def connect(self, venue: str, outcome: str) -> None: ...
 
@@ -43,6 +50,10 @@ class Counts:
     def __init__(self) -> None:
         self.of: Counter[tuple[str, ...]] = Counter()
 
+    def configured(self, venue: str, shards: int, owned: Callable[[], int]) -> None:
+        del owned
+        self.of["configured", venue] = shards
+
     def frames(self, venue: str, count: int) -> None:
         self.of["frames", venue] += count
 
@@ -57,6 +68,9 @@ class Counts:
 
     def gap(self, venue: str, channel: str, cause: str) -> None:
         self.of["gap", venue, channel, cause] += 1
+
+    def open_gaps(self, venue: str, channel: str, count: int) -> None:
+        self.of["open_gaps", venue, channel] = count
 
     def connect(self, venue: str, outcome: str) -> None:
         self.of["connect", venue, outcome] += 1

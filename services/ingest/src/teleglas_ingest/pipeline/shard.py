@@ -340,6 +340,9 @@ class Shard:
             self._meters.events(name, kind, count)
         self._events.clear()
         self._meters.connections(name, sum(link.session is not None for link in self.links))
+        gaps = [feed.open_gaps for feed in self.feeds.values()]
+        self._meters.open_gaps(name, "trades", sum(trades for trades, _ in gaps))
+        self._meters.open_gaps(name, "books", sum(books for _, books in gaps))
         newest = max((link.clock.newest for link in self.links), default=0)
         if newest:
             self._meters.delay(name, (self._wall_ns() - newest) / 1e9)

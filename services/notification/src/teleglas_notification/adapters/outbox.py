@@ -189,6 +189,7 @@ class Outbox:
             tuple(load_card(row["body"]) for row in cards),
             tuple(row["traceparent"] for row in cards if row["traceparent"]),
             cards[0]["total"] if cards else 0,
+            message["due_ns"],
         )
 
     async def _write(

@@ -21,6 +21,7 @@ from faust.types import TP
 from teleglas.whale.v1.whale_pb2 import Threshold
 from teleglas_common.bus.dead_letter import dead_letter
 from teleglas_common.bus.ports import BusError, PoisonError, Publisher, Record
+from teleglas_common.bus.tracing import buried_span
 from teleglas_common.telemetry.metrics import BusMetrics
 from teleglas_whale_detector.adapters.faust_consumer import SeekingConsumer
 from teleglas_whale_detector.adapters.faust_topics import APP_ID, TABLE
@@ -244,10 +245,10 @@ class FaustWorker:
         topic = _TOPICS[record.topic]
         consumer = f"whale-detector/{GROUP}"
         now_ns = self._tools.clock.now_ns()
+        letter = dead_letter(topic, record, poison, consumer=consumer, now_ns=now_ns)
         async with self._lock:
-            await self._publisher.send(
-                dead_letter(topic, record, poison, consumer=consumer, now_ns=now_ns)
-            )
+            with buried_span(record, poison):
+                await self._publisher.send(letter)
         self._metrics.poison(topic.name, poison.cause)
 
     async def flush(self) -> None:
