@@ -8,6 +8,8 @@ PACKAGES := libs/contracts libs/common $(patsubst %/pyproject.toml,%,$(wildcard 
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIVE ?=
 CAPTURE ?=
 N ?= 20
@@ -41,11 +43,11 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
 
-test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos" $(PYTEST_ARGS)
+test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack, WORKERS at once
+	@$(PYTEST) -m "not chaos" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not chaos and not integration and not e2e" $(PYTEST_ARGS)
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)

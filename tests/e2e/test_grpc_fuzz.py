@@ -20,10 +20,14 @@ from teleglas.prediction.v1 import prediction_pb2
 from teleglas.signal.v1 import signal_pb2
 from teleglas.whale.v1 import whale_pb2
 from teleglas_cli.up.product import Product
-from tests.support.product import running_product, started
+from tests.support.product import started
 from tests.support.random_messages import random_message
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 CALLS = 30
 """Of each method."""
@@ -84,13 +88,12 @@ async def fuzz(product: Product, rng: random.Random) -> tuple[Counter[str], dict
     return statuses, failed
 
 
-async def test_no_request_makes_a_service_fail(tmp_path):
+async def test_no_request_makes_a_service_fail(product):
     """Refused by name or answered, never an error of ours, and nobody restarts."""
-    async with running_product(tmp_path, rate=50) as product:
-        before = started(product)
-        statuses, failed = await fuzz(product, random.Random(11))
-        assert not failed, failed
-        assert started(product) == before
+    before = started(product)
+    statuses, failed = await fuzz(product, random.Random(11))
+    assert not failed, failed
+    assert started(product) == before
     assert statuses["OK"]
     assert statuses["INVALID_ARGUMENT"]
     print(f"{sum(statuses.values())} calls: {dict(statuses)}")  # noqa: T201

@@ -19,24 +19,20 @@ from websockets.exceptions import ConnectionClosed
 from teleglas_cli.streaming import open_stream, subscribe
 from teleglas_cli.up.product import Product
 from teleglas_common.testing import eventually
-from tests.support.product import rest, running_product, started
+from tests.support.product import rest, started
+from tests.support.standing import MAX_SUBSCRIPTIONS
 from tests.support.stream import Follower, following
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
 RESUMING = 10
 """Clients that share the rounds."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")
-MAX_SUBSCRIPTIONS = 40
-TIGHT = (
-    ("TELEGLAS_STREAM__AUTH_DEADLINE_S", "2"),
-    ("TELEGLAS_STREAM__PING_S", "1"),
-    ("TELEGLAS_STREAM__DROP_AFTER_S", "5"),
-    ("TELEGLAS_STREAM__MAX_WAITING_BYTES", "65536"),
-    ("TELEGLAS_STREAM__MAX_SUBSCRIPTIONS", str(MAX_SUBSCRIPTIONS)),
-)
-"""Bounds that are met within seconds."""
 FRAME_BYTES = 10 * 1024 * 1024
 
 Json = dict[str, Any]
@@ -233,35 +229,33 @@ ATTACKS = (
 )
 
 
-async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_path):
+async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(product):
     """All at once: each is turned away by name; the healthy client misses nothing."""
-    async with running_product(tmp_path, rate=400, only_spine=True, extra_env=TIGHT) as product:
-        before = started(product)
-        async with following(product, SYMBOLS[:2]) as healthy:
-            await eventually(lambda: healthy.taken > 20, timeout_s=30)
-            results = await asyncio.gather(
-                *(attack(product) for attack in ATTACKS), return_exceptions=True
-            )
-            failed = {
-                attack.__name__: result
-                for attack, result in zip(ATTACKS, results, strict=True)
-                if result is not None
-            }
-            assert not failed, failed
-            taken = healthy.taken
-            await eventually(lambda: healthy.taken > taken + 20, timeout_s=30)
-        assert not healthy.faults
-        assert not healthy.refusals
-        assert started(product) == before
+    before = started(product)
+    async with following(product, SYMBOLS[:2]) as healthy:
+        await eventually(lambda: healthy.taken > 20, timeout_s=30)
+        results = await asyncio.gather(
+            *(attack(product) for attack in ATTACKS), return_exceptions=True
+        )
+        failed = {
+            attack.__name__: result
+            for attack, result in zip(ATTACKS, results, strict=True)
+            if result is not None
+        }
+        assert not failed, failed
+        taken = healthy.taken
+        await eventually(lambda: healthy.taken > taken + 20, timeout_s=30)
+    assert not healthy.faults
+    assert not healthy.refusals
+    assert started(product) == before
 
 
-async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(tmp_path):
+async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(product):
     """Over all disconnects no message is missing or comes twice."""
     clients = [Follower() for _ in range(RESUMING)]
-    async with running_product(tmp_path, rate=400, only_spine=True) as product:
-        await asyncio.gather(
-            *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
-        )
+    await asyncio.gather(
+        *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
+    )
     for client in clients:
         assert not client.faults
         assert not client.refusals
