@@ -17,6 +17,7 @@ from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.market.v1.types_pb2 import SIDE_BUY
 from teleglas.signal.v1.signal_pb2 import SignalScore
 from teleglas.whale.v1.whale_pb2 import WHALE_KIND_LIQUIDATION_CASCADE, WhaleAlert
+from teleglas_cli.testing import forget_members
 from teleglas_cli.up.options import Source
 from teleglas_cli.up.product import Product
 from teleglas_common.testing import eventually
@@ -56,10 +57,13 @@ QUICK = (
     ("TELEGLAS_DETECTOR__QUANTILE", "0.98"),
 )
 """Ten minutes of a market are few to know it by."""
+MARKET_DATA = "market-data", "market-data"
+DETECTOR = "whale-detector", "whale-detector", "whale-detector-history"
+"""A service and its consumer groups."""
 BUSY = (topics.MARKET_TRADES_V1, topics.MARKET_BOOKS_V1)
 KILLS = (
-    *("market-data", "whale-detector", "signal-scorer", "prediction", "gateway"),
-    *("notification", "market-data", "whale-detector"),
+    *(MARKET_DATA, DETECTOR, ("signal-scorer", "signal-scorer"), ("prediction", "prediction")),
+    *(("gateway",), ("notification", "notification"), MARKET_DATA, DETECTOR),
 )
 """Not ingest: frames that were on the wire to it are gone, and no venue sends book diffs again."""
 MIDNIGHT_NS = 1_723_161_600 * NS_PER_S
@@ -215,10 +219,11 @@ async def test_a_capture_with_halved_batches_and_kills_says_the_same(tmp_path, f
     async with running_product(
         tmp_path, source=Source.CAPTURE, captures=captures(), extra_env=halved
     ) as product:
-        for number, killed in enumerate(KILLS):
+        for number, (killed, *groups) in enumerate(KILLS):
             reached = 500 + 1_400 * number
             await eventually(partial(_grew, product, reached), timeout_s=120, every_s=0.05)
             await product.processes[killed].kill9()
+            await forget_members(product.stack.kafka_bootstrap, *groups)
         await drained(product)
         await eventually(lambda: product.processes["ingest"].running, timeout_s=60)
         await settled(product)
