@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from teleglas_cli.commands.alerts import predictions, signals, whales
+from teleglas_cli.commands.backtest import backtest
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
 from teleglas_cli.commands.stream import stream
-from teleglas_cli.commands.tools import backtest, train
+from teleglas_cli.commands.tools import train
 from teleglas_cli.commands.topics import digest, tail, topics
 from teleglas_cli.commands.up import up
 from teleglas_cli.commands.why import why

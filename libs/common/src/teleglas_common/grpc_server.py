@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -140,11 +140,15 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _stream(self, name: str, carrier: dict[str, Any], call: Any) -> Any:
-        async def wrapped(request: Any, context: Any) -> AsyncIterator[Any]:
+        # It writes instead of yielding: a caller that leaves while a response waits for it then
+        # ends this very task, and with it the responses; a generator would be left to the garbage
+        # collector, which closes it in another context than that of its span.
+        async def wrapped(request: Any, context: Any) -> None:
             with self._watched(name, carrier) as outcome:
                 try:
-                    async for response in call(request, context):
-                        yield response
+                    async with aclosing(call(request, context)) as responses:
+                        async for response in responses:
+                            await context.write(response)
                 except Exception as error:  # noqa: BLE001  becomes a status
                     await self._fail(error, context, outcome)
 
@@ -159,7 +163,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         ) as span:
             try:
                 yield outcome
-            except (asyncio.CancelledError, GeneratorExit):
+            except asyncio.CancelledError:
                 outcome[0] = CANCELLED
                 raise
             finally:

@@ -36,7 +36,7 @@ from teleglas_common.telemetry import Metrics
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from teleglas_contracts.topic import Topic
-from teleglas_whale_detector.adapters.faust_worker import APP_ID
+from teleglas_whale_detector.adapters.faust_topics import APP_ID
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.domain.sketch import Definition
 from teleglas_whale_detector.engine import handle
