@@ -148,9 +148,8 @@ class _Run:
             self.progress.live(f"{line}  memory {sum(self.usage.now_mb.values()):.0f} MB")
             if self._over():
                 break
-            if self._ends_with_capture and await capture_drained(product.venues):
-                if await quiet.tick():
-                    break
+            if self._ends_with_capture and await _is_over(product, quiet):
+                break
 
     @property
     def _ends_with_capture(self) -> bool:
@@ -165,6 +164,10 @@ class _Run:
         self.progress.step(
             f"first candle on the stream after {self.summary.first_stream_candle_s:.1f} s"
         )
+
+
+async def _is_over(product: Product, quiet: Quiet) -> bool:
+    return await capture_drained(product.venues) and await quiet.tick()
 
 
 async def _unless(stopped: asyncio.Event, work: Coroutine[None, None, None]) -> None:
