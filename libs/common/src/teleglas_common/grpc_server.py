@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry.metrics import Metrics
 
-__all__ = ["Errors", "GrpcServer"]
+__all__ = ["Errors", "GrpcServer", "call_limit"]
 
 Errors = Mapping[type[Exception], grpc.StatusCode]
 """Which status a named error of the domain becomes; its text is the detail."""
@@ -35,6 +35,12 @@ STATUS_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 log = structlog.get_logger(__name__)
 _tracer = trace.get_tracer("teleglas.grpc")
+
+
+def call_limit(context: Any, most_s: float) -> asyncio.Timeout:
+    """Ends a call when its caller does not wait any more, at the latest after `most_s`."""
+    remaining_s: float | None = context.time_remaining()
+    return asyncio.timeout(most_s if remaining_s is None else min(remaining_s, most_s))
 
 
 class GrpcServer:
