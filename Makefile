@@ -8,6 +8,8 @@ PACKAGES := libs/contracts libs/common $(patsubst %/pyproject.toml,%,$(wildcard 
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIVE ?=
 CAPTURE ?=
 N ?= 20
@@ -49,11 +51,11 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "$(EVERYWHERE)" $(PYTEST_ARGS)
+test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack, WORKERS at once
+	@$(PYTEST) -m "$(EVERYWHERE)" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "$(EVERYWHERE) and not integration and not e2e" $(PYTEST_ARGS)
+	@$(PYTEST) -m "$(EVERYWHERE) and not integration and not e2e" $(PYTEST_ARGS)
 
 test-observability: $(INSTALLED) ## Rules, alerts, dashboards and traces on real Prometheus, Alertmanager and Jaeger
 	@$(BIN)/pytest -m observability tests/observability $(PYTEST_ARGS)

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,24 +20,22 @@ from websockets.exceptions import ConnectionClosed
 from teleglas_cli.streaming import open_stream, subscribe
 from teleglas_cli.up.product import Product
 from teleglas_common.testing import eventually
-from tests.support.product import rest, running_product, started
+from teleglas_gateway.settings import StreamSection
+from tests.support.product import rest, started
+from tests.support.standing import MAX_SUBSCRIPTIONS
 from tests.support.stream import Follower, following
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
 RESUMING = 10
 """Clients that share the rounds."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")
-MAX_SUBSCRIPTIONS = 40
-TIGHT = (
-    ("TELEGLAS_STREAM__AUTH_DEADLINE_S", "2"),
-    ("TELEGLAS_STREAM__PING_S", "1"),
-    ("TELEGLAS_STREAM__DROP_AFTER_S", "5"),
-    ("TELEGLAS_STREAM__MAX_WAITING_BYTES", "65536"),
-    ("TELEGLAS_STREAM__MAX_SUBSCRIPTIONS", str(MAX_SUBSCRIPTIONS)),
-)
-"""Bounds that are met within seconds."""
+LOG_REPLAYS = "teleglas_gateway_log_replays_total"
 FRAME_BYTES = 10 * 1024 * 1024
 
 Json = dict[str, Any]
@@ -214,10 +213,15 @@ async def _shed(product: Product) -> None:
 
 
 async def _closes(product: Product, reason: str) -> bool:
+    return await metric(product, f'teleglas_gateway_closes_total{{reason="{reason}"}}') > 0
+
+
+async def metric(product: Product, name: str) -> float:
+    """One of the gateway's, by its name and labels."""
     async with rest(product) as http, http.get("/metrics") as response:
         text = await response.text()
-    wanted = [line for line in text.splitlines() if "gateway_closes_total{" in line]
-    return any(f'"{reason}"' in one and float(one.rpartition(" ")[2]) > 0 for one in wanted)
+    lines = (line.rpartition(" ") for line in text.splitlines())
+    return next(float(value) for found, _, value in lines if found == name)
 
 
 ATTACKS = (
@@ -233,41 +237,45 @@ ATTACKS = (
 )
 
 
-async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(tmp_path):
+async def test_hostile_clients_are_refused_and_a_healthy_one_is_undisturbed(product):
     """All at once: each is turned away by name; the healthy client misses nothing."""
-    async with running_product(tmp_path, rate=400, only_spine=True, extra_env=TIGHT) as product:
-        before = started(product)
-        async with following(product, SYMBOLS[:2]) as healthy:
-            await eventually(lambda: healthy.taken > 20, timeout_s=30)
-            results = await asyncio.gather(
-                *(attack(product) for attack in ATTACKS), return_exceptions=True
-            )
-            failed = {
-                attack.__name__: result
-                for attack, result in zip(ATTACKS, results, strict=True)
-                if result is not None
-            }
-            assert not failed, failed
-            taken = healthy.taken
-            await eventually(lambda: healthy.taken > taken + 20, timeout_s=30)
-        assert not healthy.faults
-        assert not healthy.refusals
-        assert started(product) == before
+    before = started(product)
+    async with following(product, SYMBOLS[:2]) as healthy:
+        await eventually(lambda: healthy.taken > 20, timeout_s=30)
+        results = await asyncio.gather(
+            *(attack(product) for attack in ATTACKS), return_exceptions=True
+        )
+        failed = {
+            attack.__name__: result
+            for attack, result in zip(ATTACKS, results, strict=True)
+            if result is not None
+        }
+        assert not failed, failed
+        taken = healthy.taken
+        await eventually(lambda: healthy.taken > taken + 20, timeout_s=30)
+    assert not healthy.faults
+    assert not healthy.refusals
+    assert started(product) == before
 
 
-async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(tmp_path):
+async def test_clients_that_lose_their_connection_at_random_go_on_where_they_were(product):
     """Over all disconnects no message is missing or comes twice."""
     clients = [Follower() for _ in range(RESUMING)]
-    async with running_product(tmp_path, rate=400, only_spine=True) as product:
-        await asyncio.gather(
-            *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
-        )
+    began, before = time.monotonic(), await metric(product, LOG_REPLAYS)
+    await asyncio.gather(
+        *(comes_back(product, each, random.Random(7 + n)) for n, each in enumerate(clients))
+    )
     for client in clients:
         assert not client.faults
         assert not client.refusals
         assert not client.unrecovered
     taken = sum(client.taken for client in clients)
-    print(f"{ROUNDS} disconnects, {taken} messages, no gap, no repeat")  # noqa: T201
+    took_s, replays = time.monotonic() - began, await metric(product, LOG_REPLAYS) - before
+    print(  # noqa: T201
+        f"{ROUNDS} disconnects in {took_s:.1f} s, {taken} messages, no gap, no repeat;"
+        f" {replays:.0f} read the log"
+    )
+    assert await metric(product, "teleglas_gateway_recent_bytes") < StreamSection().recent_bytes
 
 
 async def comes_back(product: Product, client: Follower, rng: random.Random) -> None:

@@ -21,10 +21,14 @@ from teleglas_contracts import topics
 from teleglas_contracts.topic import Topic
 from tests.support.log import dead_letters
 from tests.support.poison import INSTRUMENT, Poison, poisons, trade, whole
-from tests.support.product import connected, held, running_product, started
+from tests.support.product import connected, held, started
 from tests.support.stream import following
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 EACH = 1_000
 """Poison records a topic, at least."""
@@ -103,33 +107,32 @@ async def assert_buried(product: Product, topic: Topic, sent: list[Poison]) -> N
     assert not wrong, f"{topic.name}: other causes than expected: {wrong}"
 
 
-async def test_poison_is_buried_and_the_partitions_go_on(tmp_path):
+async def test_poison_is_buried_and_the_partitions_go_on(product):
     """A thousand of each topic: dead letters are whole, nothing restarts, redrive sends back."""
-    async with running_product(tmp_path, rate=50) as product:
-        before = started(product)
-        async with following(product, SYMBOLS) as client:
-            await eventually(lambda: client.taken > 5, timeout_s=30)
-            began = time.monotonic()
-            sent = {topic.name: await poisoned(product, topic) for topic in BURIED}
-            for topic in BURIED:
-                await eventually(
-                    partial(assert_buried, product, topic, sent[topic.name]),
-                    timeout_s=90,
-                    every_s=1.0,
-                )
-            took_s = time.monotonic() - began
-            candles = await held(product, topics.MARKET_CANDLES_V1)
-            taken = client.taken
+    before = started(product)
+    async with following(product, SYMBOLS) as client:
+        await eventually(lambda: client.taken > 5, timeout_s=30)
+        began = time.monotonic()
+        sent = {topic.name: await poisoned(product, topic) for topic in BURIED}
+        for topic in BURIED:
+            await eventually(
+                partial(assert_buried, product, topic, sent[topic.name]),
+                timeout_s=90,
+                every_s=1.0,
+            )
+        took_s = time.monotonic() - began
+        candles = await held(product, topics.MARKET_CANDLES_V1)
+        taken = client.taken
 
-            async def assert_goes_on() -> None:
-                assert await held(product, topics.MARKET_CANDLES_V1) > candles
-                assert client.taken > taken
+        async def assert_goes_on() -> None:
+            assert await held(product, topics.MARKET_CANDLES_V1) > candles
+            assert client.taken > taken
 
-            await eventually(assert_goes_on, timeout_s=30, every_s=0.2)
-            await assert_redriven(product, sent[topics.MARKET_TRADES_V1.name])
-        assert not client.faults
-        assert not client.refusals
-        assert started(product) == before
+        await eventually(assert_goes_on, timeout_s=30, every_s=0.2)
+        await assert_redriven(product, sent[topics.MARKET_TRADES_V1.name])
+    assert not client.faults
+    assert not client.refusals
+    assert started(product) == before
     total = sum(map(len, sent.values()))
     kinds = len({poison.kind for some in sent.values() for poison in some})
     print(f"{total} poison records of {kinds} kinds buried in {took_s:.1f} s")  # noqa: T201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from functools import partial
 
@@ -47,30 +48,35 @@ def way_of(traces: Traces, *names: str) -> tuple[SpanSeen, ...]:
     raise AssertionError(f"expected {names}; all spans: {seen}")
 
 
-async def test_a_trade_is_traced_from_its_frame_to_the_stream(tmp_path):
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_trade_is_traced_from_its_frame_to_the_stream(standing):
     """Every edge from frame to stream message is there, over Kafka headers and gRPC."""
-    async with receiving() as traces:
-        every = (("TELEGLAS_TELEMETRY__SAMPLE_RATIO", "1"),)
-        async with running_product(
-            tmp_path, rate=50, otlp_endpoint=traces.endpoint, extra_env=every
-        ) as product:
-            client = Follower()
-            running = product.running
-            async with open_stream(running.gateway_url, running.demo_key) as connection:
-                for channel, extra in (("trades", {}), ("candles", {"interval": "1s"})):
-                    await subscribe(connection, channel, ["BTC-USDT"], venue=["binance"], **extra)
-                await client.follow(connection, most=10)
-                trade = await eventually(
-                    lambda: way_of(traces, *FRAME_TO_TRADE), timeout_s=60, every_s=0.5
-                )
-                candle = await eventually(
-                    lambda: way_of(traces, *FRAME_TO_CANDLE), timeout_s=60, every_s=0.5
-                )
-            async with rest(product) as http, http.get("/v1/tickers") as response:
+    traces, running = standing.traces, standing.product.running
+    traces.spans.clear()
+    client = Follower()
+    async with (
+        open_stream(running.gateway_url, running.demo_key) as connection,
+        rest(standing.product) as http,
+    ):
+
+        async def ask() -> tuple[SpanSeen, ...]:
+            """Again and again, as not every request is traced."""
+            async with http.get("/v1/tickers") as response:
                 assert response.status == 200
-            asked = await eventually(
-                lambda: way_of(traces, *REST_TO_MARKET_DATA), timeout_s=30, every_s=0.5
-            )
+            return way_of(traces, *REST_TO_MARKET_DATA)
+
+        for channel, extra in (("trades", {}), ("candles", {"interval": "1s"})):
+            await subscribe(connection, channel, ["BTC-USDT"], venue=["binance"], **extra)
+        await client.follow(connection, most=10)
+        following = asyncio.create_task(client.follow(connection))
+        trade = await eventually(
+            partial(way_of, traces, *FRAME_TO_TRADE), timeout_s=60, every_s=0.5
+        )
+        candle = await eventually(
+            partial(way_of, traces, *FRAME_TO_CANDLE), timeout_s=60, every_s=0.5
+        )
+        asked = await eventually(ask, timeout_s=60, every_s=0.5)
+        following.cancel()
     for way in (trade, candle, asked):
         for before, after in itertools.pairwise(way):
             assert before.id in after.origins

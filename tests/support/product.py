@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "drained",
     "held",
     "kill",
+    "logs_shown",
     "rest",
     "running_product",
     "settled",
@@ -51,12 +52,20 @@ async def running_product(folder: Path, **options: Any) -> AsyncIterator[Product
     product = Product(made, said.append)
     await product.start()
     try:
-        yield product
-    except BaseException:
-        _show_logs(made.state_dir / "logs", said)
-        raise
+        with logs_shown(product, said):
+            yield product
     finally:
         await product.stop()
+
+
+@contextmanager
+def logs_shown(product: Product, said: Iterable[str] = ()) -> Iterator[Product]:
+    """Print the end of each log when what is inside fails."""
+    try:
+        yield product
+    except BaseException:
+        _show_logs(product.options.state_dir / "logs", said)
+        raise
 
 
 def _show_logs(logs: Path, said: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from teleglas_cli.commands.acls import acls
 from teleglas_cli.commands.alerts import predictions, signals, whales
+from teleglas_cli.commands.backtest import backtest
 from teleglas_cli.commands.backup import backup, restore
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
@@ -15,7 +16,7 @@ from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
 from teleglas_cli.commands.smoke import smoke
 from teleglas_cli.commands.stream import stream
-from teleglas_cli.commands.tools import backtest, train
+from teleglas_cli.commands.tools import train
 from teleglas_cli.commands.topics import digest, tail, topics
 from teleglas_cli.commands.up import up
 from teleglas_cli.commands.why import why

@@ -23,6 +23,8 @@ import asyncpg
 import psutil
 import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from teleglas_cli.stack.local import StackAddresses
 from teleglas_cli.stack.process import launch_command, log_tail
@@ -31,6 +33,7 @@ __all__ = [
     "STACK_VARIABLE",
     "TestStackError",
     "database_dsn",
+    "forget_members",
     "fresh_database",
     "read_stack_file",
     "running_stack",
@@ -97,6 +100,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackAddresses]:
         return
     with running_stack(tmp_path_factory.mktemp("stack")) as addresses:
         yield addresses
+
+
+async def forget_members(kafka_bootstrap: str, *groups: str) -> None:
+    """Take a killed process out of its consumer groups, as the end of its session would: whoever
+    comes after it need not wait for that.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        for group in groups:
+            node = await admin.find_coordinator(group)
+            (answer,) = await admin.describe_consumer_groups([group], node)
+            for _, _, _, _, _, members, *_ in answer.groups:
+                for member in members:
+                    # the client has no method for it
+                    await admin._send_request(LeaveGroupRequest(group, member[0]), node)  # noqa: SLF001
+    finally:
+        await admin.close()
 
 
 @pytest.fixture

@@ -64,3 +64,9 @@ def test_backtest_reads_the_running_stack_unless_told_otherwise(
     assert run(capfd, "backtest", "candles.csv") == (0, '["candles.csv"]')
     assert run(capfd, "backtest", "--kafka=other:1") == (0, '["--kafka=other:1"]')
     assert run(capfd, "backtest", "--help") == (0, '["--help"]')
+
+
+def test_backtest_refuses_a_capture_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+    """Before anything is started."""
+    code, _ = run(capfd, "backtest", "--capture", "none.gz")
+    assert code == 2

@@ -16,7 +16,7 @@ from teleglas.market.v1.candle_pb2 import Candle
 from teleglas_common.bus.encode import EVENT_ID, decode, header, outgoing
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.bus.ports import Bus, FencedError, Outgoing
-from teleglas_common.bus.testing import publish, read_all
+from teleglas_common.bus.testing import crash, publish, read_all, until_stored
 from teleglas_common.bus.worker import Worker
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_common.clock import SystemClock
@@ -164,15 +164,7 @@ class Rig:
     async def drain(self, timeout_s: float = 30.0) -> None:
         """Run until everything that is in the topics was handled and stored."""
         worker, task = await self.start()
-        ends = await self.bus.ends([topic.name for topic in READS])
-
-        async def is_done() -> bool:
-            if task.done():
-                task.result()
-            stored = await self.stored_offsets()
-            return all(stored.get(at, 0) >= end for at, end in ends.items())
-
-        _: bool = await eventually(is_done, timeout_s=timeout_s, every_s=0.05)
+        await until_stored(self.bus, READS, task, self.stored_offsets, timeout_s)
         worker.stop()
         await task
 
@@ -183,11 +175,7 @@ class Rig:
         _, task = await self.start()
         with suppress(AssertionError):
             await eventually(lambda: self._store.saves >= until, timeout_s=0.3, every_s=0.001)
-        for one in asyncio.all_tasks():
-            if one is task or one.get_name().startswith("shard-"):
-                one.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await crash(task)
 
     @property
     def _store(self) -> FakeStore:

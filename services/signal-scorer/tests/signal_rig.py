@@ -17,7 +17,7 @@ from teleglas_cli.digest import Digest
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.bus.ports import Bus, FencedError
-from teleglas_common.bus.testing import publish, read_all
+from teleglas_common.bus.testing import crash, publish, read_all, until_stored
 from teleglas_common.bus.worker import Worker
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_common.clock import SystemClock
@@ -126,15 +126,7 @@ class Rig:
     async def drain(self, timeout_s: float = 30.0) -> None:
         """Run until everything that is in the topics was handled and stored."""
         worker, task = await self.start()
-        ends = await self.bus.ends([topic.name for topic in READS])
-
-        async def is_done() -> bool:
-            if task.done():
-                task.result()
-            stored = await self.stored_offsets()
-            return all(stored.get(at, 0) >= end for at, end in ends.items())
-
-        await eventually(is_done, timeout_s=timeout_s, every_s=0.02)
+        await until_stored(self.bus, READS, task, self.stored_offsets, timeout_s)
         worker.stop()
         await task
 
@@ -146,11 +138,7 @@ class Rig:
         _, task = await self.start()
         with suppress(AssertionError):
             await eventually(lambda: store.saves >= until, timeout_s=0.5, every_s=0.001)
-        for one in asyncio.all_tasks():
-            if one is task or one.get_name().startswith("shard-"):
-                one.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await crash(task)
 
     async def stored_offsets(self) -> dict[tuple[str, int], int]:
         """Offsets of the last checkpoints, by topic and partition number."""

@@ -17,6 +17,7 @@ from teleglas_cli.running import state_dir
 from teleglas_cli.up.first_candle import first_candle
 from teleglas_cli.up.live import Flow, welcome
 from teleglas_cli.up.options import Options, Source
+from teleglas_cli.up.play import TICK_S, Quiet, caught_up
 from teleglas_cli.up.product import Product
 from teleglas_cli.up.progress import Progress
 from teleglas_cli.up.services import chosen
@@ -25,10 +26,6 @@ from teleglas_cli.up.usage import Usage
 from teleglas_cli.up.venues import capture_drained
 
 __all__ = ["up"]
-
-TICK_S = 1.0
-QUIET_TICKS = 5
-CATCH_UP_TICKS = 60
 
 
 @click.command()
@@ -138,13 +135,15 @@ class _Run:
             if self.options.summary is not None:
                 self.progress.step("counting what the topics hold ...")
                 await product.stop_part("ingest")
-                await self._caught_up(product, flow)
+                if not await caught_up(product, flow):
+                    late = "services had not caught up when the topics were counted"
+                    self.summary.errors.append(late)
                 await summarise(product.bus, self.summary)
 
     async def _follow(self, product: Product, stopped: asyncio.Event, flow: Flow) -> None:
         """Show what flows until it is over."""
-        quiet = 0
-        while not stopped.is_set() and quiet < QUIET_TICKS:
+        quiet = Quiet(product, flow)
+        while not stopped.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), TICK_S)
             await asyncio.to_thread(self.usage.sample, list(product.everything()))
@@ -152,18 +151,8 @@ class _Run:
             self.progress.live(f"{line}  memory {sum(self.usage.now_mb.values()):.0f} MB")
             if self._over():
                 break
-            if self._ends_with_capture and await capture_drained(product.venues):
-                done = not flow.moved and await product.lag() == 0
-                quiet = quiet + 1 if done else 0
-
-    async def _caught_up(self, product: Product, flow: Flow) -> None:
-        """Let the services handle what ingest wrote last, for a bounded time."""
-        for _ in range(CATCH_UP_TICKS):
-            await flow.line()
-            if not flow.moved and await product.lag() == 0:
-                return
-            await asyncio.sleep(TICK_S)
-        self.summary.errors.append("services had not caught up when the topics were counted")
+            if self._ends_with_capture and await _is_over(product, quiet):
+                break
 
     @property
     def _ends_with_capture(self) -> bool:
@@ -178,6 +167,10 @@ class _Run:
         self.progress.step(
             f"first candle on the stream after {self.summary.first_stream_candle_s:.1f} s"
         )
+
+
+async def _is_over(product: Product, quiet: Quiet) -> bool:
+    return await capture_drained(product.venues) and await quiet.tick()
 
 
 async def _unless(stopped: asyncio.Event, work: Coroutine[None, None, None]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, cast
 
 import grpc
@@ -22,7 +22,7 @@ from teleglas_common.settings import GrpcSection
 from teleglas_common.telemetry.metrics import Metrics
 from teleglas_common.tls import changed_at
 
-__all__ = ["Errors", "GrpcServer"]
+__all__ = ["Errors", "GrpcServer", "call_limit"]
 
 Errors = Mapping[type[Exception], grpc.StatusCode]
 """Which status a named error of the domain becomes; its text is the detail."""
@@ -35,6 +35,12 @@ STATUS_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 log = structlog.get_logger(__name__)
 _tracer = trace.get_tracer("teleglas.grpc")
+
+
+def call_limit(context: Any, most_s: float) -> asyncio.Timeout:
+    """Ends a call when its caller does not wait any more, at the latest after `most_s`."""
+    remaining_s: float | None = context.time_remaining()
+    return asyncio.timeout(most_s if remaining_s is None else min(remaining_s, most_s))
 
 
 class GrpcServer:
@@ -140,11 +146,15 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _stream(self, name: str, carrier: dict[str, Any], call: Any) -> Any:
-        async def wrapped(request: Any, context: Any) -> AsyncIterator[Any]:
+        # It writes instead of yielding: a caller that leaves while a response waits for it then
+        # ends this very task, and with it the responses; a generator would be left to the garbage
+        # collector, which closes it in another context than that of its span.
+        async def wrapped(request: Any, context: Any) -> None:
             with self._watched(name, carrier) as outcome:
                 try:
-                    async for response in call(request, context):
-                        yield response
+                    async with aclosing(call(request, context)) as responses:
+                        async for response in responses:
+                            await context.write(response)
                 except Exception as error:  # noqa: BLE001  becomes a status
                     await self._fail(error, context, outcome)
 
@@ -159,7 +169,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         ) as span:
             try:
                 yield outcome
-            except (asyncio.CancelledError, GeneratorExit):
+            except asyncio.CancelledError:
                 outcome[0] = CANCELLED
                 raise
             finally:

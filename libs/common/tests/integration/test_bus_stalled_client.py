@@ -95,7 +95,14 @@ async def kafka(tmp_path: Path) -> AsyncIterator[EmbeddedKafka]:
 
 async def test_frozen_broker_is_waited_out(kafka: EmbeddedKafka) -> None:
     """A broker that hangs, sockets open, for longer than requests and sessions last."""
-    bus = KafkaBus(KafkaSettings(kafka.bootstrap, request_timeout_s=3.0, session_timeout_s=6.0))
+    bus = KafkaBus(
+        KafkaSettings(
+            kafka.bootstrap,
+            request_timeout_s=1.5,
+            session_timeout_s=3.0,
+            heartbeat_interval_s=0.6,
+        )
+    )
     topic = make_topic(partitions=2)
     await bus.create([topic])
     store, publisher = MemoryStore(), bus.publisher()
@@ -119,7 +126,7 @@ async def test_frozen_broker_is_waited_out(kafka: EmbeddedKafka) -> None:
     for n in range(100, 200):
         await publisher.send(numbered(topic, n % 2, n))
     flushing = asyncio.create_task(publisher.flush())
-    await asyncio.wait({flushing}, timeout=12)
+    await asyncio.wait({flushing}, timeout=6)
     assert not flushing.done()
     os.killpg(kafka.process.pid, signal.SIGCONT)
     await asyncio.wait_for(flushing, 30)

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from teleglas.market.v1 import candle_pb2
 from teleglas.market.v1 import service_pb2 as pb
 from teleglas.market.v1.service_pb2_grpc import (
     MarketDataServicer,
@@ -30,6 +31,9 @@ SERVICE = "teleglas.market.v1.MarketData"
 LIST, STREAM = f"/{SERVICE}/ListMarkets", f"/{SERVICE}/StreamCandles"
 
 
+FLOOD = pb.StreamCandlesResponse(candle=candle_pb2.Candle(instrument="x" * 800))
+
+
 class MissingError(Exception):
     pass
 
@@ -41,6 +45,8 @@ class Markets(MarketDataServicer):
         self.metadata: dict[str, Any] = {}
         self.failures = 0
         self.cancelled = False
+        self.floods = False
+        self.flooded = 0
 
     async def ListMarkets(self, request: pb.ListMarketsRequest, context: Any) -> Any:  # noqa: N802
         self.metadata = dict(context.invocation_metadata())
@@ -65,8 +71,11 @@ class Markets(MarketDataServicer):
         del request, context
         yield pb.StreamCandlesResponse()
         try:
+            while self.floods:
+                self.flooded += 1
+                yield FLOOD
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self.cancelled = True
             raise
 
@@ -192,3 +201,17 @@ async def test_half_a_certificate_is_refused(tmp_path: Any) -> None:
     section = GrpcSection(tls_key_file=tmp_path / "key.pem")
     with pytest.raises(ValueError, match="both a TLS certificate and its key"):
         await GrpcServer(section, [], [], metrics=Metrics()).start()
+
+
+async def test_a_stream_that_its_caller_leaves_while_it_speaks_ends_without_a_complaint(
+    rig: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of messages that nobody reads: it is closed, counted, and its span ends."""
+    rig.service.floods = True
+    stream = rig.stub.StreamCandles(pb.StreamCandlesRequest())
+    await stream.read()
+    await eventually(lambda: rig.service.flooded > 100)
+    stream.cancel()
+    await eventually(lambda: rig.service.cancelled)
+    await eventually(lambda: calls(rig.metrics, "server", STREAM, "CANCELLED") == 1)
+    assert [one.name for one in caplog.records if one.levelname == "ERROR"] == []

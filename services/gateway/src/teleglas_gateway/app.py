@@ -217,6 +217,7 @@ def stream_settings(section: StreamSection) -> StreamSettings:
         max_connections_per_key=section.max_connections_per_key,
         max_subscriptions=section.max_subscriptions,
         max_frame_bytes=section.max_frame_bytes,
+        recent_bytes=section.recent_bytes,
         auth_deadline_s=section.auth_deadline_s,
         ping_s=section.ping_s,
         drop_after_s=section.drop_after_s,

@@ -74,6 +74,10 @@ class StreamSection(Section):
     max_waiting_bytes: Annotated[int, Field(ge=4096)] = Field(
         default=1 << 20, description="for one slow client, then it is closed with a resume token"
     )
+    recent_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=64 << 20,
+        description="for the newest messages: who resumes behind them costs a reader of the log",
+    )
     max_catch_up_records: Count = Field(
         default=200_000, description="a client further behind starts anew"
     )

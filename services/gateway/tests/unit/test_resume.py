@@ -26,10 +26,20 @@ def patient() -> StreamSettings:
     return StreamSettings(max_connections_per_key=10_000)
 
 
-async def test_a_thousand_random_disconnects_leave_no_gap_and_no_repeat(edge_with, patient):
-    """Whatever the moment of the break, the next connection goes on with the next trade."""
+@pytest.fixture
+def forgetful() -> StreamSettings:
+    """Keeps nothing in memory: every resume reads the log."""
+    return StreamSettings(max_connections_per_key=10_000, recent_bytes=0)
+
+
+@pytest.mark.parametrize("recent_bytes", [0, 20_000, 64 << 20])
+async def test_a_thousand_random_disconnects_leave_no_gap_and_no_repeat(edge_with, recent_bytes):
+    """Whatever the moment of the break, the next connection goes on with the next trade, be it from
+    the log, from memory, or from one and then the other.
+    """
     chance = random.Random(7)
-    async with edge_with(patient) as edge:
+    settings = StreamSettings(max_connections_per_key=10_000, recent_bytes=recent_bytes)
+    async with edge_with(settings) as edge:
         followers = [Follower(edge) for _ in range(5)]
         published = 1
         await publish(edge.bus, MARKET_TRADES_V1, trade_batch(1, 1))
@@ -110,10 +120,10 @@ async def test_positions_that_were_never_given_start_anew(edge_with, patient, ep
         assert [row["id"] for row in follower.pipe.of("snapshot")[0]["data"]][-1] == "6"
 
 
-async def test_a_position_that_the_log_has_dropped_starts_anew(patient):
+async def test_a_position_that_the_log_has_dropped_starts_anew(forgetful):
     """What retention took is not silently left out."""
     bus = await make_bus(MemoryBus(max_records_per_partition=20))
-    async with open_streams(patient, bus=bus) as edge:
+    async with open_streams(forgetful, bus=bus) as edge:
         follower = Follower(edge)
         await follower.connect()
         await publish(edge.bus, MARKET_TRADES_V1, trade_batch(1, 1))

@@ -1,4 +1,4 @@
-"""Resume while the log is away: every client is answered, none waits for ever."""
+"""Resume from the log while it is away: every client is answered, none waits for ever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from teleglas_gateway.testing import publish, trade_batch
 from teleglas_gateway.testing.edge import make_bus, open_streams
 from teleglas_gateway.testing.follower import Follower
 
-SETTINGS = StreamSettings(catch_up=CatchUpLimits(back_offs_s=(0.0, 0.0)))
+SETTINGS = StreamSettings(recent_bytes=0, catch_up=CatchUpLimits(back_offs_s=(0.0, 0.0)))
 
 
 class FaultyBus(MemoryBus):

@@ -18,12 +18,14 @@ from market_data_captures import batches, counted_candles, progress
 from market_data_frames import MS, generated
 
 from teleglas_cli.stack.local import StackAddresses
+from teleglas_cli.testing import forget_members
 from teleglas_common.bus.encode import outgoing
 from teleglas_common.bus.ports import Publisher
 from teleglas_common.kafka import create_bus
 from teleglas_common.settings import KafkaSection
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
+from teleglas_market_data.routes import GROUP
 
 pytestmark = pytest.mark.integration
 
@@ -130,6 +132,7 @@ async def test_killed_process_loses_nothing_and_counts_nothing_twice(
             await eventually(_more_than(market, number * 800), timeout_s=120.0)
             process.kill()
             process.wait()
+            await forget_members(stack.kafka_bootstrap, GROUP)
             process = started(stack, database_dsn, tmp_path / "market-data.log")
             await feeding
         await market.mark(frames[-1]["T"] * MS + 86_400 * 10**9)

@@ -22,6 +22,7 @@ from teleglas.notification.v1.notification_pb2 import (
     Delivery,
 )
 from teleglas_cli.stack.local import StackAddresses
+from teleglas_cli.testing import forget_members
 from teleglas_common.bus.encode import decode, outgoing
 from teleglas_common.bus.ports import Bus, Publisher
 from teleglas_common.bus.testing import read_all
@@ -29,6 +30,7 @@ from teleglas_common.kafka import create_bus
 from teleglas_common.settings import KafkaSection
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
+from teleglas_notification.routes import GROUP
 from teleglas_sim.botapi.chats import NEWCOMER
 from teleglas_sim.botapi.server import BotApiServer
 
@@ -153,6 +155,7 @@ async def test_killed_process_tells_everything_and_hardly_anything_twice(
             await eventually(_more_than(server, kill * ALERTS // 5), timeout_s=120.0)
             process.kill()
             process.wait()
+            await forget_members(stack.kafka_bootstrap, GROUP)
             process = started(stack, database_dsn, server, log)
         await feeding
         numbers = list(range(1, ALERTS + 1))

@@ -18,11 +18,13 @@ from prediction_rig import FakeStore, Rig, candles, digest, raw
 from teleglas.market.v1.candle_pb2 import Candle
 from teleglas.prediction.v1.prediction_pb2 import Forecast
 from teleglas_cli.stack.local import StackAddresses
+from teleglas_cli.testing import forget_members
 from teleglas_common.bus.ports import Publisher
 from teleglas_common.kafka import create_bus
 from teleglas_common.settings import KafkaSection
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
+from teleglas_prediction.routes import GROUP
 
 pytestmark = pytest.mark.integration
 
@@ -99,6 +101,7 @@ async def test_killed_process_loses_no_forecast_and_makes_none_twice(
             await eventually(feed.more_than(number * third), timeout_s=120.0)
             process.kill()
             process.wait()
+            await forget_members(stack.kafka_bootstrap, GROUP)
             process = started(stack, database_dsn, log)
             await part
         expected = COUNT - WARM_UP + 1

@@ -17,7 +17,7 @@ from signal_feeds import Market, record
 from teleglas.signal.v1.signal_pb2 import SignalScore
 from teleglas_cli.digest import Digest
 from teleglas_cli.stack.local import StackAddresses
-from teleglas_cli.testing import running_stack
+from teleglas_cli.testing import forget_members, running_stack
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus
 from teleglas_common.bus.testing import read_all
@@ -28,6 +28,7 @@ from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from teleglas_contracts.messages import without_volatile
 from teleglas_signal_scorer.replay import read_receipts, replay
+from teleglas_signal_scorer.routes import GROUP
 from teleglas_signal_scorer.settings import ScoresSection
 
 pytestmark = pytest.mark.integration
@@ -114,6 +115,7 @@ async def test_killed_process_loses_no_score_and_changes_none(
             await eventually(_more_scores(bus, instrument, before), timeout_s=120.0)
             process.kill()
             process.wait()
+            await forget_members(stack.kafka_bootstrap, GROUP)
             process = started(stack, database_dsn, tmp_path / "scorer.log")
             await feeding
 

@@ -26,6 +26,7 @@ from whale_detector_rig import (
 
 from teleglas.whale.v1.whale_pb2 import WhaleAlert
 from teleglas_cli.stack.local import StackAddresses
+from teleglas_cli.testing import forget_members
 from teleglas_common.bus.encode import decode, outgoing
 from teleglas_common.bus.ports import Bus, Publisher
 from teleglas_common.bus.testing import read_all
@@ -35,10 +36,12 @@ from teleglas_common.telemetry import Metrics
 from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from teleglas_contracts.topic import Topic
+from teleglas_whale_detector.adapters.faust_topics import APP_ID
 from teleglas_whale_detector.counts import Counts
 from teleglas_whale_detector.domain.sketch import Definition
 from teleglas_whale_detector.engine import handle
 from teleglas_whale_detector.shard import Tools, WhaleShard
+from teleglas_whale_detector.sink import SINK_GROUP
 
 pytestmark = pytest.mark.integration
 
@@ -198,6 +201,7 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
             await feed.has_written(least)
             process.kill()
             process.wait()
+            await forget_members(stack.kafka_bootstrap, APP_ID, SINK_GROUP)
             process = started(stack, database_dsn, log)
         await feeding
         await feed.is_complete()

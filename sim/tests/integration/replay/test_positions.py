@@ -27,7 +27,9 @@ pytestmark = pytest.mark.realdata
 MARKETS = [("binance", "BTCUSDT"), ("binance", "ETHUSDT"), ("binance-usdm", "BTCUSDT")]
 _PREFIX = {"binance": "spot", "binance-usdm": "usdm"}
 _REAL = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings().max_examples // 5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -8,7 +8,8 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas_common.bus.encode import PRODUCED_AT, SCHEMA
@@ -21,11 +22,13 @@ from teleglas_common.bus.ports import (
     Record,
     TopicPartition,
 )
+from teleglas_common.testing import eventually
 from teleglas_contracts.topic import PartitionBy, Topic
 
 __all__ = [
     "MemoryStore",
     "RememberingShard",
+    "crash",
     "make_topic",
     "number_of",
     "numbered",
@@ -33,6 +36,7 @@ __all__ = [
     "read_all",
     "remember",
     "until",
+    "until_stored",
 ]
 
 _SCHEMA = Progress.DESCRIPTOR.full_name
@@ -156,3 +160,33 @@ async def remember(shard: RememberingShard, incoming: Incoming[Progress]) -> Non
         raise PoisonError("refused_value", f"expected a number of 0 or more, was {number}")
     record = incoming.record
     shard.seen[TopicPartition(record.topic, record.partition)].append(number)
+
+
+async def until_stored(
+    bus: Bus,
+    topics: Sequence[Topic],
+    working: asyncio.Task[None],
+    stored: Callable[[], Awaitable[Mapping[tuple[str, int], int]]],
+    timeout_s: float,
+) -> None:
+    """Wait until a running worker has stored offsets at the ends that topics have now; `stored`
+    gives them by topic and partition number. Raises what the worker ended with.
+    """
+    ends = await bus.ends([topic.name for topic in topics])
+
+    async def is_done() -> bool:
+        if working.done():
+            working.result()
+        found = await stored()
+        return all(found.get(at, 0) >= end for at, end in ends.items())
+
+    await eventually(is_done, timeout_s=timeout_s, every_s=0.02)
+
+
+async def crash(working: asyncio.Task[None]) -> None:
+    """End a worker with its shards, without another checkpoint."""
+    for task in asyncio.all_tasks():
+        if task is working or task.get_name().startswith("shard-"):
+            task.cancel()
+    with suppress(asyncio.CancelledError):
+        await working

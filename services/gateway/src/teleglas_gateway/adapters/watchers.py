@@ -12,6 +12,7 @@ from teleglas_common.bus.ports import Record
 from teleglas_common.bus.tracing import consumer_span, is_sampled
 from teleglas_common.telemetry import Metrics
 from teleglas_gateway.channels.base import Channel
+from teleglas_gateway.stream.recent import Recent
 from teleglas_gateway.stream.sequence import Event
 
 __all__ = ["StreamMetrics"]
@@ -67,6 +68,12 @@ class StreamMetrics:
     def resumed(self, recovered: bool, reason: str) -> None:
         outcome = "recovered" if recovered else reason
         self._metrics.counter("teleglas_gateway_resumes_total", outcome).inc()
+
+    def watch_recent(self, recent: Recent) -> None:
+        self._metrics.gauge("teleglas_gateway_recent_bytes").set_function(lambda: recent.held_bytes)
+
+    def replays_log(self) -> None:
+        self._metrics.counter("teleglas_gateway_log_replays_total").inc()
 
     def skipped(self, channel: str, messages: int) -> None:
         self._metrics.counter("teleglas_gateway_skipped_total", channel).inc()

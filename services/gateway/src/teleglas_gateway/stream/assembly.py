@@ -19,6 +19,7 @@ from teleglas_gateway.stream.conflate import Conflator
 from teleglas_gateway.stream.context import Access, StreamContext, StreamSettings, StreamWatcher
 from teleglas_gateway.stream.forming import FormingFeed
 from teleglas_gateway.stream.hub import Hub, HubWatcher
+from teleglas_gateway.stream.recent import Recent
 from teleglas_gateway.stream.reference import Reference
 from teleglas_gateway.stream.server import Admissions, StreamServer
 from teleglas_gateway.stream.wire import LegacyWire, V1Wire, Wire
@@ -28,6 +29,11 @@ __all__ = ["Streams", "Watcher"]
 
 class Watcher(HubWatcher, StreamWatcher, Protocol):
     """Told of everything."""
+
+    def watch_recent(self, recent: Recent) -> None: ...
+
+    def replays_log(self) -> None:
+        """A resume goes further back than what is in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,9 @@ class Streams:
         await reference.start()
         burials = Burials(bus, claims)
         await burials.start()
-        hub = Hub(bus, channels, reference.epochs, watcher=watcher, burials=burials)
+        recent = Recent(settings.recent_bytes)
+        watcher.watch_recent(recent)
+        hub = Hub(bus, channels, reference.epochs, recent, watcher=watcher, burials=burials)
         await hub.start()
         await reference.catch_up()
         conflator = Conflator()
@@ -73,7 +81,7 @@ class Streams:
         context = StreamContext(
             hub=hub,
             catalogue=catalogue,
-            catch_up=CatchUp(bus, hub, settings.catch_up),
+            catch_up=CatchUp(bus, hub, settings.catch_up, on_log=watcher.replays_log),
             conflator=conflator,
             access=access,
             admission=admissions,

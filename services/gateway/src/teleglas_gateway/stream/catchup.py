@@ -1,9 +1,11 @@
-"""Resume: reads what a client missed from the log, in order, and joins it to the live stream."""
+"""Resume: gives a client what it missed, in order, and joins it to the live stream. What memory no
+longer holds comes from the log.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,10 +80,15 @@ class _Replay:
 
 
 class CatchUp:
-    """Serves resumes a few at a time, each with a reader of its own."""
+    """Serves resumes from memory, and those further back a few at a time, each with a reader of
+    the log of its own: `on_log` hears of them.
+    """
 
-    def __init__(self, bus: Bus, hub: Hub, limits: CatchUpLimits) -> None:
+    def __init__(
+        self, bus: Bus, hub: Hub, limits: CatchUpLimits, *, on_log: Callable[[], None]
+    ) -> None:
         self._bus = bus
+        self._on_log = on_log
         self._begins = Begins(bus)
         self._hub = hub
         self._limits = limits
@@ -98,6 +105,8 @@ class CatchUp:
         offset, live = offset_of(position.seq), self._hub.positions[partition]
         if offset >= live:
             return "unknown_position"
+        if self._hub.missed(subject.key, position.seq) is not None:
+            return None
         if live - offset > self._limits.max_records:
             return "too_far_behind"
         try:
@@ -122,20 +131,45 @@ class CatchUp:
 
     async def _catch_up(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> str:
         """Why the wants that are left cannot be met, or nothing."""
-        if self._waiting >= self._limits.max_waiting:
-            return "busy"
-        self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                for back_off_s in self._limits.back_offs_s:
-                    if await self._try(listener, open_wants):
-                        return ""
-                    await asyncio.sleep(back_off_s)
-                return "" if await self._try(listener, open_wants) else "unavailable"
+                for want in list(open_wants.values()):
+                    await self._remember(listener, want, open_wants)
+                if not (open_wants and listener.is_open):
+                    return ""
+                if self._waiting >= self._limits.max_waiting:
+                    return "busy"
+                self._waiting += 1
+                try:
+                    return await self._read_log(listener, open_wants)
+                finally:
+                    self._waiting -= 1
         except TimeoutError:
             return "too_slow"
-        finally:
-            self._waiting -= 1
+
+    async def _remember(
+        self, listener: Listener, want: _Want, open_wants: dict[SubjectKey, _Want]
+    ) -> None:
+        """Replay from memory and join; what memory cannot tell stays open."""
+        key = want.subject.key
+        while listener.is_open and (missed := self._hub.missed(key, want.last_seq)) is not None:
+            if not missed:
+                # nothing pauses between what was missed and the join
+                del open_wants[key]
+                listener.join(want.subject, want.last_seq)
+                return
+            for event in missed:
+                await listener.replay(event)
+                want.last_seq = event.seq or want.last_seq
+            await asyncio.sleep(0)
+
+    async def _read_log(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> str:
+        self._on_log()
+        for back_off_s in self._limits.back_offs_s:
+            if await self._try(listener, open_wants):
+                return ""
+            await asyncio.sleep(back_off_s)
+        return "" if await self._try(listener, open_wants) else "unavailable"
 
     async def _try(self, listener: Listener, open_wants: dict[SubjectKey, _Want]) -> bool:
         """Whether nothing is left to be done; what was replayed is not replayed again."""

@@ -28,6 +28,7 @@ class StreamSettings:
     max_connections_per_key: int = 100
     max_subscriptions: int = 1000
     max_frame_bytes: int = 1 << 18
+    recent_bytes: int = 64 << 20
     auth_deadline_s: float = 5.0
     heartbeat_s: float = 1.0
     ping_s: float = 20.0

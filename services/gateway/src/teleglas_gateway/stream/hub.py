@@ -10,9 +10,10 @@ from typing import Protocol
 
 from teleglas_common.bus.encode import decode
 from teleglas_common.bus.ports import Bus, PoisonError, Reader, Record, TopicPartition
-from teleglas_gateway.channels.base import Channel
+from teleglas_gateway.channels.base import Channel, Policy
 from teleglas_gateway.domain.positions import SubjectKey
 from teleglas_gateway.stream.burials import Burials
+from teleglas_gateway.stream.recent import Recent
 from teleglas_gateway.stream.sequence import Event, PartitionLog
 from teleglas_gateway.stream.subject import Subject
 
@@ -68,6 +69,7 @@ class Hub:
         bus: Bus,
         channels: Sequence[Channel],
         epochs: Mapping[str, str],
+        recent: Recent,
         *,
         watcher: HubWatcher | None = None,
         burials: Burials | None = None,
@@ -77,6 +79,7 @@ class Hub:
         self._topics = {channel.name: channel.topic for channel in channels}
         self._watcher = watcher or _Silent()
         self._burials = burials
+        self._recent = recent
         self._subjects: dict[SubjectKey, Subject] = {}
         self._logs: dict[TopicPartition, PartitionLog] = {
             TopicPartition(channel.topic.name, number): PartitionLog(
@@ -107,6 +110,10 @@ class Hub:
             log = self._logs[self.partition(key)]
             found = self._subjects[key] = Subject(log.channel, key, log)
         return found
+
+    def missed(self, key: SubjectKey, seq: int) -> list[Event] | None:
+        """See `Recent.after`."""
+        return self._recent.after(key, seq, self.subject(key).last_seq)
 
     def wanted(self, channel: str) -> Iterator[Subject]:
         """Subjects of a channel that somebody listens to."""
@@ -184,6 +191,8 @@ class Hub:
             if self._burials is not None and log.channel.buries_poison:
                 self._burials.add(log.channel.topic, record, error)
         self.positions[partition] = record.offset + 1
+        if log.channel.policy is Policy.LOSSLESS:
+            self._recent.add(events, record.size_bytes)
         for event in events:
             subject = self.subject(event.subject)
             if subject.take(event):

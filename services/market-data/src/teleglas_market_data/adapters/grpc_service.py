@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from teleglas.market.v1.instrument_pb2 import Instrument
 from teleglas.market.v1.service_pb2_grpc import MarketDataServicer
 from teleglas.market.v1.ticker_pb2 import Ticker
 from teleglas.market.v1.types_pb2 import TIME_BASIS_EVENT
+from teleglas_common.grpc_server import call_limit
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
 from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_market_data.adapters.candle_reader import CandleReader
@@ -262,9 +262,7 @@ class MarketDataService(MarketDataServicer):
     async def _call(self, context: Context) -> AsyncIterator[None]:
         """One query: who asks is checked, and it ends when its caller does not wait any more."""
         self._authenticate(context)
-        remaining_s: float | None = context.time_remaining()
-        limit_s = self._default_deadline_s if remaining_s is None else remaining_s
-        async with asyncio.timeout(min(limit_s, self._default_deadline_s)):
+        async with call_limit(context, self._default_deadline_s):
             yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import grpc
 from teleglas.notification.v1 import notification_pb2 as pb
 from teleglas.notification.v1.notification_pb2_grpc import NotificationsServicer
 from teleglas_common.clock import Clock
+from teleglas_common.grpc_server import call_limit
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
 from teleglas_common.principal import ANONYMOUS, Authenticate, PrincipalError
 from teleglas_notification.adapters.directory import (
@@ -212,9 +212,7 @@ class NotificationsService(NotificationsServicer):
     async def _call(self, context: Context) -> AsyncIterator[str]:
         """One call: whose it is, and it ends when its caller does not wait any more."""
         tenant = self._access.authenticate(context).tenant_id or ANONYMOUS.tenant_id
-        remaining_s: float | None = context.time_remaining()
-        most_s = self._access.default_deadline_s
-        async with asyncio.timeout(most_s if remaining_s is None else min(remaining_s, most_s)):
+        async with call_limit(context, self._access.default_deadline_s):
             yield tenant
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import grpc
 
 from teleglas.prediction.v1 import prediction_pb2 as pb
 from teleglas.prediction.v1.prediction_pb2_grpc import PredictionsServicer
+from teleglas_common.grpc_server import call_limit
 from teleglas_common.paging import CursorError, encode_cursor, page_size
 from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_prediction.adapters.messages import forecast_message
@@ -152,7 +152,5 @@ class PredictionService(PredictionsServicer):
     async def _call(self, context: Context) -> AsyncIterator[None]:
         """One query: who asks is checked, and it ends when its caller does not wait any more."""
         self._authenticate(context)
-        remaining_s: float | None = context.time_remaining()
-        limit_s = self._default_deadline_s if remaining_s is None else remaining_s
-        async with asyncio.timeout(min(limit_s, self._default_deadline_s)):
+        async with call_limit(context, self._default_deadline_s):
             yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import grpc
 
 from teleglas.signal.v1 import signal_pb2 as pb
 from teleglas.signal.v1.signal_pb2_grpc import SignalsServicer
+from teleglas_common.grpc_server import call_limit
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
 from teleglas_common.principal import Authenticate, Principal, PrincipalError
 from teleglas_signal_scorer.adapters.messages import contributions_of, weights_message
@@ -159,9 +159,7 @@ class SignalsService(SignalsServicer):
     async def _call(self, context: Context) -> AsyncIterator[Principal]:
         """One call: who asks is checked, and it ends when its caller does not wait any more."""
         principal = self._authenticate(context)
-        remaining_s: float | None = context.time_remaining()
-        most_s = self._limits.default_deadline_s
-        async with asyncio.timeout(most_s if remaining_s is None else min(remaining_s, most_s)):
+        async with call_limit(context, self._limits.default_deadline_s):
             yield principal
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import grpc
 
 from teleglas.whale.v1 import whale_pb2 as pb
 from teleglas.whale.v1.whale_pb2_grpc import WhalesServicer
+from teleglas_common.grpc_server import call_limit
 from teleglas_common.paging import CursorError, decode_cursor, encode_cursor, page_size
 from teleglas_common.principal import Authenticate, PrincipalError
 from teleglas_whale_detector.ports import AlertFilter, AlertStore, Thresholds
@@ -111,9 +111,7 @@ class WhalesService(WhalesServicer):
     async def _call(self, context: Context) -> AsyncIterator[None]:
         """One query: who asks is checked, and it ends when its caller does not wait any more."""
         self._authenticate(context)
-        remaining_s: float | None = context.time_remaining()
-        limit_s = self._default_deadline_s if remaining_s is None else remaining_s
-        async with asyncio.timeout(min(limit_s, self._default_deadline_s)):
+        async with call_limit(context, self._default_deadline_s):
             yield
 
 
