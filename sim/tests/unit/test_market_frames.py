@@ -2,6 +2,7 @@ import hashlib
 import json
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 from zlib import crc32
 
 from teleglas_sim.market.catalog import Venue
@@ -245,3 +246,25 @@ async def test_periodic_channels_come_at_their_pace() -> None:
     row = streams["funding-rate:BTC-USDT-SWAP"][0]["data"][0]
     assert int(row["fundingTime"]) % (8 * 3_600_000) == 0
     assert set(driven.faults) == set(Venue)
+
+
+async def test_okx_does_not_repeat_what_has_not_changed() -> None:
+    """Tickers follow trades and the best levels; a mark price comes again after ten seconds."""
+    driven = drive(rate=0.5, whale_interval_s=0.0, cascade_interval_s=0.0)
+    driven.run(1)
+    await driven.follow_all()
+    driven.run(30)
+    streams = driven.by_stream()
+    tickers = [streams[name] for name in streams if name.startswith("tickers:")]
+    assert tickers
+    for frames in tickers:
+        said = [{key: row[key] for key in row if key != "ts"} for row in rows(frames)]
+        assert len(said) < 100
+        assert all(before != after for before, after in pairwise(said[1:]))
+    marks = [int(row["ts"]) for row in rows(streams["mark-price:BTC-USDT-SWAP"])]
+    assert 3 <= len(marks) < 100
+    assert max(after - before for before, after in pairwise(marks)) <= 10_000
+
+
+def rows(frames: list[Any]) -> list[Any]:
+    return [frame["data"][0] for frame in frames]

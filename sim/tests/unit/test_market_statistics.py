@@ -96,3 +96,24 @@ def test_total_rate_follows_the_target(rate: float) -> None:
     seconds = (market.now_ms - 1_700_000_000_000) / 1000
     traded = sum(item.market_trades for item in market.instruments)
     assert traded / seconds == pytest.approx(rate, rel=0.35)
+
+
+def test_a_quiet_market_moves_and_quotes_as_slowly_as_it_trades() -> None:
+    """At a hundredth of the captures' orders, book changes and price variance are few alike."""
+    busy, quiet = quotes_and_variance(200.0), quotes_and_variance(2.0)
+    assert quiet[0] == pytest.approx(busy[0] / 100, rel=0.5)
+    assert quiet[1] == pytest.approx(busy[1] / 100, rel=0.8)
+
+
+def quotes_and_variance(rate: float) -> tuple[float, float]:
+    """Changes of the books in a second, and the variance of a second's fair returns."""
+    config = MarketConfig(5, rate, 1_700_000_000_000, 10, 0.0, 0.0, 10_000)
+    market = Market(config, catalog(12))
+    began = sum(instrument.book.version for instrument in market.instruments)
+    logs = []
+    for _ in range(60):
+        for _ in range(100):
+            market.step()
+        logs.append(market.prices.logs())
+    changes = sum(instrument.book.version for instrument in market.instruments) - began
+    return changes / 60, float(np.diff(np.asarray(logs), axis=0).var())

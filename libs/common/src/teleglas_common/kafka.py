@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from teleglas_common.bus.kafka import KafkaBus, KafkaSettings
 from teleglas_common.settings import KafkaSection
 from teleglas_common.tls import ReloadingContext
 
-__all__ = ["create_bus", "kafka_settings", "tls_of"]
+__all__ = ["GATHERED_BYTES", "GATHER_S", "create_bus", "kafka_settings", "tls_of"]
+
+GATHER_S, GATHERED_BYTES = 0.2, 4_096
+"""A busy log fills this in milliseconds; a quiet one is asked five times a second, not at every
+event: a fetch costs both sides more than the events it brings.
+"""
 
 
 def tls_of(section: KafkaSection) -> ReloadingContext | None:
@@ -29,6 +36,11 @@ def kafka_settings(section: KafkaSection, client_id: str) -> KafkaSettings:
     )
 
 
-def create_bus(section: KafkaSection, client_id: str) -> KafkaBus:
-    """Apache Kafka as the settings describe it."""
-    return KafkaBus(kafka_settings(section, client_id))
+def create_bus(section: KafkaSection, client_id: str, *, reads_feeds: bool = False) -> KafkaBus:
+    """Apache Kafka as the settings describe it. `reads_feeds`: of topics that carry every event of a
+    market.
+    """
+    settings = kafka_settings(section, client_id)
+    if reads_feeds:
+        settings = replace(settings, fetch_wait_s=GATHER_S, fetch_min_bytes=GATHERED_BYTES)
+    return KafkaBus(settings)

@@ -1,6 +1,7 @@
 """The bus's pieces that need no bus."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,8 @@ from teleglas_common.bus.assign import co_assign
 from teleglas_common.bus.encode import decode, header, outgoing
 from teleglas_common.bus.inbox import Inbox
 from teleglas_common.bus.kafka import KafkaSettings
-from teleglas_common.bus.kafka.admin import topic_options
+from teleglas_common.bus.kafka.admin import KafkaAdmin, topic_options
+from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.watch import ProgressWatch
 from teleglas_common.bus.memory import MemoryBus
 from teleglas_common.bus.ports import Outgoing, PoisonError, PublishError, Record, TopicPartition
@@ -183,6 +185,44 @@ def test_kafka_settings_hide_the_password_and_want_what_they_need() -> None:
         KafkaSettings("k:9092", security_protocol="SSL")
     with pytest.raises(ValueError, match="user and password"):
         KafkaSettings("k:9092", security_protocol="SASL_PLAINTEXT")
+
+
+async def test_a_client_that_hears_from_the_broker_is_not_asked_about() -> None:
+    """Another client is asked when one stands still before an end, or hears nothing any more."""
+    partition = TopicPartition("a", 0)
+    admin, positions = CountingAdmin({partition: 10}), {partition: 10}
+    answers: dict[TopicPartition, int] = {partition: 10}
+    guard = StallGuard(admin, ["a"], 0.1, lambda: positions, lambda _: answers)
+    guard.start()
+
+    async def polled_for(seconds: float) -> None:
+        for _ in range(round(seconds / 0.01)):
+            guard.polled()
+            await asyncio.sleep(0.01)
+
+    await polled_for(0.3)
+    assert admin.asked == 0
+    answers.clear()
+    await polled_for(0.3)
+    assert admin.asked > 0
+    assert guard.verdict is None
+    admin.ends = answers = {partition: 20}
+    await polled_for(0.5)
+    assert guard.verdict is not None
+    await guard.stop()
+
+
+class CountingAdmin(KafkaAdmin):
+    def __init__(self, ends: dict[TopicPartition, int]) -> None:
+        self.ends = ends
+        self.asked = 0
+
+    async def offsets(
+        self,
+        topics: Sequence[str],  # noqa: ARG002
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        self.asked += 1
+        return {}, self.ends
 
 
 async def test_stalled_bus_bounds_what_is_in_flight() -> None:

@@ -201,9 +201,8 @@ class GatewayApp:
         self.name = "gateway"
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        self.gateway = Gateway(
-            settings, bus or create_bus(settings.kafka, "teleglas-gateway"), self.health
-        )
+        bus = bus or create_bus(settings.kafka, "teleglas-gateway", reads_feeds=True)
+        self.gateway = Gateway(settings, bus, self.health)
         self.components: Sequence[Component] = (self.gateway,)
 
 

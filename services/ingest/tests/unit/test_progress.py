@@ -1,4 +1,4 @@
-from teleglas_ingest.domain.progress import Promise, SourceClock, VenueClock
+from teleglas_ingest.domain.progress import MarkCadence, Promise, SourceClock, VenueClock
 
 
 def test_a_mark_stays_behind_the_newest_event_and_never_goes_back() -> None:
@@ -32,3 +32,27 @@ def test_an_answered_ping_proves_time_to_a_quiet_connection() -> None:
     assert quiet.mark == 100
     quiet.pong()
     assert quiet.mark == 100
+
+
+def test_a_busy_connection_is_marked_each_time_and_a_quiet_one_once_a_second() -> None:
+    """A hundred frames a second are busy, a few are not."""
+    busy, quiet = MarkCadence(0.25), MarkCadence(0.25)
+    turns = [(turn, turn * 250_000_000) for turn in range(4, 12)]
+    assert [busy.is_due(25 * turn, now_ns, now_ns) for turn, now_ns in turns] == [True] * 8
+    due = [quiet.is_due(turn, now_ns, now_ns) for turn, now_ns in turns]
+    assert due == [True, False, False, False] * 2
+
+
+def test_a_quiet_connection_is_marked_when_the_venues_time_runs_fast() -> None:
+    """A replay brings seconds of the venue within one of ours."""
+    cadence = MarkCadence(0.25)
+    assert cadence.is_due(1, 10_000_000_000, 100)
+    assert not cadence.is_due(2, 10_900_000_000, 200)
+    assert cadence.is_due(3, 11_000_000_000, 300)
+
+
+def test_what_came_last_is_marked_although_nothing_follows() -> None:
+    """The second after a connection fell silent."""
+    cadence = MarkCadence(0.25)
+    assert cadence.is_due(1, 500, 0) is False
+    assert cadence.is_due(1, 500, 1_000_000_000)

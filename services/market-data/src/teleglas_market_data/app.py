@@ -168,4 +168,6 @@ class MarketDataApp:
 
 
 def build_app(settings: Settings) -> MarketDataApp:
-    return MarketDataApp(settings, create_bus(settings.kafka, f"teleglas-{SERVICE}"))
+    return MarketDataApp(
+        settings, create_bus(settings.kafka, f"teleglas-{SERVICE}", reads_feeds=True)
+    )

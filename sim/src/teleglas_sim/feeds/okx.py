@@ -17,6 +17,8 @@ CHANNELS = ("trades", "trades-all", "books", "tickers")
 SWAP_CHANNELS = (*CHANNELS, "mark-price", "funding-rate", "open-interest")
 LIQUIDATIONS = "liquidation-orders:SWAP"
 TICKER_MS, MARK_MS, FUNDING_MS, OPEN_INTEREST_MS = 100, 200, 60_000, 3_000
+REPEAT_MS = {"mark-price": 10_000}
+NEVER_MS = 10**15
 
 
 class OkxFeed:
@@ -44,6 +46,12 @@ class OkxFeed:
         self._streams = frozenset(streams)
         self._rest = OkxRest(market, self.frames)
         self._liquidations = LiquidationSampler()
+        self._states: dict[str, Callable[[int], object]] = {
+            "tickers": self._ticker_state,
+            "mark-price": self._mark_price,
+            "open-interest": lambda index: market.instruments[index].open_interest,
+        }
+        self._said: dict[tuple[str, int], tuple[object, int]] = {}
         self._first: dict[str, Callable[[int], bytes | None]] = {
             "books": lambda index: self.books[index].snapshot(),
             "tickers": self._ticker,
@@ -116,7 +124,8 @@ class OkxFeed:
             if now_ms % interval_ms >= self._market.config.step_ms:
                 continue
             for index, frames in self.frames.items():
-                if self.hub.wanted(f"{channel}:{frames.inst_id}"):
+                news = self._is_news(channel, index)
+                if news and self.hub.wanted(f"{channel}:{frames.inst_id}"):
                     payload = make(index)
                     if payload is not None:
                         self._send(channel, index, payload)
@@ -130,6 +139,25 @@ class OkxFeed:
         if day is None:
             return None
         return self.frames[index].ticker(self._market.now_ms, day, instrument)
+
+    def _is_news(self, channel: str, index: int) -> bool:
+        """OKX does not repeat what has not changed, except a mark price after a while."""
+        state_of = self._states.get(channel)
+        if state_of is None:
+            return True
+        state, now_ms = state_of(index), self._market.now_ms
+        said, said_ms = self._said.get((channel, index), (None, now_ms))
+        if state == said and now_ms - said_ms < REPEAT_MS.get(channel, NEVER_MS):
+            return False
+        self._said[channel, index] = (state, now_ms)
+        return True
+
+    def _ticker_state(self, index: int) -> object:
+        instrument = self._market.instruments[index]
+        return instrument.day.last_id, instrument.book.top()
+
+    def _mark_price(self, index: int) -> object:
+        return round(mark_of(self._market, index).mark, self.frames[index].spec.price_decimals)
 
     def _mark(self, index: int) -> bytes:
         return self.frames[index].mark(self._market.now_ms, mark_of(self._market, index))

@@ -75,8 +75,10 @@ class Market:
         self.now_ms = config.start_ms
         step_s = config.step_ms / 1000.0
         seed = config.seed
-        self.prices = FairPrices(generator(seed, 0), specs, step_s=step_s)
         self._rate = RateKeeper(config.trades_per_s, specs)
+        pace = self._rate.pace
+        self.prices = FairPrices(generator(seed, 0), specs, step_s=step_s * pace)
+        self._updates_per_s = UPDATES_PER_S * pace
         self._arrivals = Arrivals(generator(seed, 1), self._rate.orders_per_s, step_s=step_s)
         self._draws = Draws(generator(seed, 2))
         self.instruments = [
@@ -96,7 +98,7 @@ class Market:
             )
             for index, spec in enumerate(specs)
         ]
-        self._planter = Planter(config, specs, Draws(generator(seed, 6)), self._flows)
+        self._planter = Planter(config, specs, Draws(generator(seed, 6)), self._flows, pace=pace)
         self._tasks: list[tuple[Task, ParentOrder]] = []
         self._task_number = 0
         self._orders = 0
@@ -118,7 +120,7 @@ class Market:
             self.enqueue(parent, children)
         heads = self._arrivals.step(self.prices.activity())
         rates = self._rate.orders_per_s * self._arrivals.scale
-        updates = self._updates.poisson((UPDATES_PER_S + UPDATES_PER_ORDER * rates) * step_s)
+        updates = self._updates.poisson((self._updates_per_s + UPDATES_PER_ORDER * rates) * step_s)
         before = sum(instrument.market_trades for instrument in self.instruments)
         planned = self._due_children(self.now_ms)
         for instrument, head_count, update_count, rate in zip(

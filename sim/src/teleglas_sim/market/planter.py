@@ -46,6 +46,8 @@ class Planter:
         specs: Sequence[InstrumentSpec],
         draws: Draws,
         flows: Sequence[OrdinaryFlow],
+        *,
+        pace: float,
     ) -> None:
         self._specs = specs
         self._draws = draws
@@ -54,7 +56,7 @@ class Planter:
         self._intervals_s = {
             "whale": config.whale_interval_s,
             "cascade": config.cascade_interval_s if self._perpetuals else 0.0,
-            "lone": LONE_LIQUIDATION_INTERVAL_S if self._perpetuals else 0.0,
+            "lone": LONE_LIQUIDATION_INTERVAL_S / pace if self._perpetuals else 0.0,
         }
         self._next_ms = {
             kind: config.start_ms + FIRST_AFTER_MS + self._wait_ms(interval_s)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from teleglas_sim.market.catalog import InstrumentSpec
+from teleglas_sim.market.measured import ORDERS_PER_S
 
 __all__ = ["RateKeeper"]
 
@@ -17,7 +18,12 @@ BOUNDS = (0.3, 3.0)
 
 
 class RateKeeper:
-    """Starts from the measured fills per order and corrects slowly by what was traded."""
+    """Starts from the measured fills per order and corrects slowly by what was traded.
+
+    `pace` is the speed of a market that is quieter than the recorded one: prices move and makers
+    change their quotes by a clock that is slower by the same factor as trades are fewer. A busier
+    market has more trades by an unchanged clock.
+    """
 
     def __init__(self, trades_per_s: float, specs: Sequence[InstrumentSpec]) -> None:
         if trades_per_s <= 0:
@@ -25,6 +31,7 @@ class RateKeeper:
         weights = np.asarray([spec.activity for spec in specs])
         self.target = trades_per_s
         self.orders_per_s = weights / weights.sum() * (trades_per_s / FILLS_PER_ORDER)
+        self.pace = min(1.0, float(self.orders_per_s.sum() / weights.sum()) / ORDERS_PER_S)
         self._strength = 1.0 / (1.0 + NOISY_ORDERS_PER_S * FILLS_PER_ORDER / trades_per_s)
         self._mean = trades_per_s
         self._scale = 1.0

@@ -119,6 +119,9 @@ class MemoryConsumer:
     async def committed(self, partition: TopicPartition) -> int | None:
         return self._group.committed.get(partition)
 
+    def known_ends(self, max_age_s: float) -> Mapping[TopicPartition, int]:  # noqa: ARG002
+        return {p: self._log.end(p) for p in self._positions if p not in self._paused}
+
     async def stop(self) -> None:
         if self._group.has(self._member):
             await self._let_go()

@@ -190,6 +190,9 @@ class GroupConsumer(Protocol):
 
     async def committed(self, partition: TopicPartition) -> int | None: ...
 
+    def known_ends(self, max_age_s: float) -> Mapping[TopicPartition, int]:
+        """Ends of the partitions that are being read, as far as the log told them so lately."""
+
     async def stop(self) -> None: ...
 
 

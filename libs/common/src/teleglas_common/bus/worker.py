@@ -29,7 +29,7 @@ __all__ = ["StuckError", "Worker"]
 
 S = TypeVar("S", bound=Shard)
 _BUSY_POLL_TIMEOUT_S = 0.01
-_COMMIT_INTERVAL_S = 0.5
+_COMMIT_INTERVAL_S = 2.0
 _BOUNDS_AGE_S = 2.0
 _log = logging.getLogger(__name__)
 
@@ -264,8 +264,18 @@ class Worker(Generic[S]):
             self._uncommitted = offsets | self._uncommitted
 
     async def _measure_lag(self) -> None:
+        """By what the consumer was told with its records; of partitions that it does not read at
+        the moment the log is asked.
+        """
+        ends = self._consumer.known_ends(self._settings.lag_interval_s)
+        read = {
+            TopicPartition(topic, runner.number)
+            for runner in self._runners.values()
+            for topic in runner.offsets
+        }
         try:
-            ends = await self._bus.ends(sorted(self._topics))
+            if not read <= ends.keys():
+                ends = await self._bus.ends(sorted(self._topics))
         except BusError as error:
             _log.warning("lag is unknown: %s", error)
             return

@@ -14,7 +14,7 @@ class WorkerSettings:
     """Defaults suit a service that handles thousands of records a second."""
 
     max_poll_records: int = 1_000
-    poll_timeout_s: float = 0.2
+    poll_timeout_s: float = 0.5
     """Also how late a request to stop may be seen."""
     max_inbox_records: int = 2_000
     """Waiting records of one partition at which it is paused."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Promise", "SourceClock", "VenueClock"]
+__all__ = ["MarkCadence", "Promise", "SourceClock", "VenueClock"]
+
+NS_PER_S = 1_000_000_000
+QUIET_FRAMES_PER_S = 100
+"""A connection that brings fewer would cost more in marks than in events."""
 
 
 class VenueClock:
@@ -65,3 +69,28 @@ class Promise:
             return None
         self.given = mark
         return mark
+
+
+class MarkCadence:
+    """When a connection is marked: every time while it is busy, else once in a second, be it ours
+    or the venue's, which runs faster in a replay.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._busy_frames = QUIET_FRAMES_PER_S * every_s
+        self._frames = 0
+        self._second = 0
+        self._marked_at = 0
+
+    def is_due(self, frames: int, newest: int, now_ns: int) -> bool:
+        """`frames` so far, the newest event time among them, and our own time."""
+        brought, self._frames = frames - self._frames, frames
+        second = now_ns // NS_PER_S
+        due = (
+            brought >= self._busy_frames
+            or second != self._second
+            or newest - self._marked_at >= NS_PER_S
+        )
+        if due:
+            self._second, self._marked_at = second, newest
+        return due

@@ -23,7 +23,7 @@ from teleglas_ingest.domain.events import (
 )
 from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.domain.numbers import RefusedError
-from teleglas_ingest.domain.progress import SourceClock, VenueClock
+from teleglas_ingest.domain.progress import MarkCadence, SourceClock, VenueClock
 from teleglas_ingest.domain.silence import Silent
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
 from teleglas_ingest.pipeline.held import is_news
@@ -42,7 +42,8 @@ __all__ = ["Shard", "ShardPolicy"]
 
 _log = structlog.get_logger(__name__)
 
-TICK_S = 0.005
+TICK_S, IDLE_TICK_S = 0.005, 0.02
+"""Between looks at what waits to be written; the longer one while no frame came in between."""
 
 
 class ShardPolicy(Struct, frozen=True, kw_only=True):
@@ -312,19 +313,26 @@ class Shard:
             link.press(pressed)
 
     async def _tick(self) -> None:
+        frames = 0
         while True:
-            await asyncio.sleep(TICK_S)
+            before, frames = frames, sum(link.frames for link in self.links)
+            await asyncio.sleep(IDLE_TICK_S if frames == before else TICK_S)
             now_ns, ts_ingest = self._monotonic_ns(), self._wall_ns()
             for feed in self.feeds.values():
                 feed.tick(now_ns, ts_ingest)
 
     async def _progress(self) -> None:
+        """At round times, so that the marks of all venues leave together."""
+        every_s = self._policy.progress_every_s
+        cadences = [MarkCadence(every_s) for _ in self.links]
         while True:
-            await asyncio.sleep(self._policy.progress_every_s)
+            await asyncio.sleep(every_s - self._wall_ns() / 1e9 % every_s)
+            now_ns = self._wall_ns()
             for (channel, key), (link, _) in self._link_of.items():
                 self.feeds[key].proven(channel, link.clock.newest)
-            for marks in self._marks:
-                marks.emit()
+            for link, marks, cadence in zip(self.links, self._marks, cadences, strict=True):
+                if cadence.is_due(link.frames, link.clock.newest, now_ns):
+                    marks.emit()
             self._count()
 
     def _count(self) -> None:

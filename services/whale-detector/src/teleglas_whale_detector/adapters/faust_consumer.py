@@ -1,5 +1,5 @@
-"""Faust's consumer, changed in three ways: it goes on where the table stands, it hands records on
-in pieces, and it commits what was acknowledged in order.
+"""Faust's consumer, changed in four ways: it goes on where the table stands, it hands records on
+in pieces, it commits what was acknowledged in order, and it gathers the records of a quiet log.
 
 Faust spends two tasks, a queue and a turn of the event loop on every message, many times what a
 record costs the detector. So a message of its own is a piece of up to `PIECE` records of one
@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from faust.transport.consumer import ensure_TP
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from teleglas_common.bus.ports import Record
+from teleglas_common.kafka import GATHER_S, GATHERED_BYTES
 from teleglas_whale_detector.routes import INPUTS
 
 __all__ = ["PIECE", "Piece", "SeekingConsumer", "pieces_of"]
@@ -63,12 +65,25 @@ class Piece(ConsumerMessage):
         ]  # fmt: skip
 
 
+class GatheringThread(AIOKafkaConsumerThread):
+    """Faust's connection, with a wait for which it has no option."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        client = super()._create_worker_consumer(transport)
+        client._fetch_min_bytes = GATHERED_BYTES  # noqa: SLF001
+        client._fetch_max_wait_ms = int(GATHER_S * 1000)  # noqa: SLF001
+        return client
+
+
 class SeekingConsumer(FaustConsumer):
     """The transport's consumer for the detector; `app.whale_worker` restores its shards."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NoReadOffsets()
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return GatheringThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """To what the table covers; where it covers nothing, to the beginning. Left where it is, a

@@ -96,7 +96,8 @@ class KafkaAdmin:
         counts = await self.counts(topics)
         partitions = [KafkaPartition(t, number) for t, n in counts.items() for number in range(n)]
         timeout_s = 2 * self._settings.request_timeout_s
-        client = AIOKafkaConsumer(enable_auto_commit=False, **self._settings.client_options())
+        options = self._settings.client_options() | {"request_timeout_ms": int(timeout_s * 1000)}
+        client = AIOKafkaConsumer(enable_auto_commit=False, **options)
         try:
             await bounded("answer", client.start(), timeout_s)
             begins = await bounded("tell offsets", client.beginning_offsets(partitions), timeout_s)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Collection
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 
-from teleglas_common.bus.ports import BusError, Record
+from teleglas_common.bus.ports import BusError, Record, TopicPartition
 
-__all__ = ["Stoppable", "bounded", "release", "to_record"]
+__all__ = ["Stoppable", "bounded", "last_answers", "release", "to_record"]
 
 T = TypeVar("T")
 _RELEASE_TIMEOUT_S = 5.0
@@ -40,6 +43,22 @@ async def release(client: Stoppable) -> None:
         await asyncio.wait_for(client.stop(), _RELEASE_TIMEOUT_S)
     except (TimeoutError, KafkaError, AssertionError) as error:
         _log.warning("a Kafka client did not stop cleanly: %r", error)
+
+
+def last_answers(
+    client: AIOKafkaConsumer | None, partitions: Collection[TopicPartition], max_age_s: float
+) -> dict[TopicPartition, int]:
+    """Ends of partitions as the broker told them to this client, none longer ago than that."""
+    if client is None:
+        return {}
+    assigned = client.assignment()
+    oldest_ms = (time.time() - max_age_s) * 1000
+    found: dict[TopicPartition, int] = {}
+    for partition in partitions:
+        named = KafkaPartition(*partition)
+        if named in assigned and (client.last_poll_timestamp(named) or 0) >= oldest_ms:
+            found[partition] = client.highwater(named)
+    return found
 
 
 def to_record(raw: Any) -> Record:

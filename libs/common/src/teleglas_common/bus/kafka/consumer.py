@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
-from teleglas_common.bus.kafka.calls import bounded, release, to_record
+from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.rebalance import Change, NumberAssignor, RebalanceBridge
 from teleglas_common.bus.kafka.settings import KafkaSettings
@@ -65,7 +65,9 @@ class KafkaGroupConsumer:
         # A join is answered when the last member has joined or lost its session: a request that
         # gave up before would only start it again.
         self._patience_s = max(settings.request_timeout_s, settings.session_timeout_s + _MARGIN_S)
-        self._guard = StallGuard(admin, topics, settings.stall_after_s, self._open_positions)
+        self._guard = StallGuard(
+            admin, topics, settings.stall_after_s, self._open_positions, self.known_ends
+        )
 
     async def start(self, listener: Rebalance) -> None:
         await self._admin.counts(self._topics)
@@ -134,6 +136,9 @@ class KafkaGroupConsumer:
             2 * self._settings.request_timeout_s,
         )
         return offset
+
+    def known_ends(self, max_age_s: float) -> Mapping[TopicPartition, int]:
+        return last_answers(self._client, self._open_positions(), max_age_s)
 
     async def stop(self) -> None:
         await self._guard.stop()
@@ -258,6 +263,7 @@ class KafkaGroupConsumer:
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
             fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
+            fetch_min_bytes=settings.fetch_min_bytes,
             **options,
         )
         try:

@@ -13,7 +13,11 @@ __all__ = ["StallGuard"]
 
 
 class StallGuard:
-    """Sets `verdict` when a polled client stands still although the broker has records for it."""
+    """Sets `verdict` when a polled client stands still although the broker has records for it.
+
+    `answers` gives the ends that the client itself was told within some seconds: while it hears
+    from the broker and either moves or stands at the end, nobody else need be asked.
+    """
 
     def __init__(
         self,
@@ -21,12 +25,15 @@ class StallGuard:
         topics: Sequence[str],
         stall_after_s: float,
         positions: Callable[[], Mapping[TopicPartition, int]],
+        answers: Callable[[float], Mapping[TopicPartition, int]],
     ) -> None:
         self.verdict: str | None = None
         self._admin = admin
         self._topics = tuple(topics)
         self._interval_s = stall_after_s / 2
         self._positions = positions
+        self._answers = answers
+        self._looked: Mapping[TopicPartition, int] = {}
         self._watch = ProgressWatch(stall_after_s)
         self._polled_s = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -48,12 +55,24 @@ class StallGuard:
             self._task.cancel()
             await asyncio.wait({self._task})
 
+    def _is_up_to_date(self, positions: Mapping[TopicPartition, int]) -> bool:
+        before, self._looked = self._looked, dict(positions)
+        ends = self._answers(self._interval_s)
+        return all(
+            partition in ends
+            and (position >= ends[partition] or position > before.get(partition, position))
+            for partition, position in positions.items()
+        )
+
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._interval_s)
             positions = self._positions()
             if not positions or loop.time() - self._polled_s > self._interval_s:
+                self._watch.reset()
+                continue
+            if self._is_up_to_date(positions):
                 self._watch.reset()
                 continue
             try:

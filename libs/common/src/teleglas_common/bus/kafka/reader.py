@@ -11,7 +11,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
-from teleglas_common.bus.kafka.calls import bounded, release, to_record
+from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.ports import (
@@ -45,7 +45,13 @@ class KafkaReader:
         self._client: AIOKafkaConsumer | None = None
         topics = sorted({partition.topic for partition in positions})
         self._topics = topics
-        self._guard = StallGuard(admin, topics, settings.stall_after_s, lambda: self._positions)
+        self._guard = StallGuard(
+            admin,
+            topics,
+            settings.stall_after_s,
+            lambda: self._positions,
+            lambda max_age_s: last_answers(self._client, self._positions, max_age_s),
+        )
 
     async def start(self) -> None:
         begins, ends = await self._admin.offsets(self._topics)
@@ -104,6 +110,7 @@ class KafkaReader:
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
             fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
+            fetch_min_bytes=settings.fetch_min_bytes,
             **settings.client_options(),
         )
         try:

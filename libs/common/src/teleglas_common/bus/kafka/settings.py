@@ -38,8 +38,10 @@ class KafkaSettings:
     """How long the group waits for a member to finish its work when partitions move."""
     fetch_max_bytes: int = 8 << 20
     partition_fetch_bytes: int = 1 << 20
-    fetch_wait_s: float = 0.1
+    fetch_wait_s: float = 0.5
     """Also how late a resumed or sought partition may be fetched."""
+    fetch_min_bytes: int = 1
+    """The broker answers a fetch with fewer only when the wait is over."""
     stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
