@@ -16,5 +16,6 @@ settings.load_profile("quick")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers: whole products run in one, one after the other; all else by file."""
     for item in items:
-        name = "e2e" if item.get_closest_marker("e2e") else str(item.path)
+        file = item.nodeid.partition("::")[0]
+        name = "e2e" if item.get_closest_marker("e2e") else file
         item.add_marker(pytest.mark.xdist_group(name))

@@ -56,7 +56,7 @@ class Recent:
         """The messages that follow `seq`, at most `PIECE_EVENTS`; empty if it is `last_seq`, the
         subject's newest; None if that cannot be said, or `seq` is none of its messages.
         """
-        chain = self._chains.get(subject, ())
+        chain = self._chains.get(subject, deque[Event]())
         place = bisect_right(chain, seq, key=_seq)
         if place == len(chain):
             return [] if seq == last_seq else None
