@@ -47,8 +47,8 @@ def test_a_quiet_connection_is_marked_when_the_venues_time_runs_fast() -> None:
     """A replay brings seconds of the venue within one of ours."""
     cadence = MarkCadence(0.25)
     assert cadence.is_due(1, 10_000_000_000, 100)
-    assert not cadence.is_due(2, 10_900_000_000, 200)
-    assert cadence.is_due(3, 11_000_000_000, 300)
+    assert not cadence.is_due(2, 11_900_000_000, 200)
+    assert cadence.is_due(3, 12_000_000_000, 300)
 
 
 def test_what_came_last_is_marked_although_nothing_follows() -> None:
