@@ -11,7 +11,7 @@ from scripts.containers import PYTHON, Engine
 from scripts.image_runs import SERVICES, image_name, service, settings
 from teleglas_cli.stack.local import StackAddresses
 
-pytestmark = [pytest.mark.images, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.images, pytest.mark.timeout(300)]
 
 START_S = 5.0
 GRACE_S = 30
