@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
@@ -51,7 +52,7 @@ class Pin:
         return self.marker is None or Marker(self.marker).evaluate()
 
 
-def projects() -> dict[str, dict[str, object]]:
+def projects() -> dict[str, dict[str, Any]]:
     """The `project` table of each package of ours, by name."""
     paths = [path for one in PACKAGES for path in sorted(ROOT.glob(f"{one}/pyproject.toml"))]
     tables = [tomllib.loads(path.read_text())["project"] for path in paths]

@@ -19,7 +19,8 @@ LARGE = ("prediction",)
 NAMES = """
 import json
 from importlib.metadata import distributions
-print(json.dumps({one.metadata["Name"].lower().replace("_", "-"): one.version for one in distributions()}))
+found = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in distributions()}
+print(json.dumps(found))
 """
 
 
@@ -39,7 +40,9 @@ def test_own_layers_are_small(image: str, docker: Engine, tag: str, record_prope
 
 
 @pytest.mark.parametrize("image", ALL)
-def test_image_has_what_its_lock_says_and_nothing_else(image: str, docker: Engine, tag: str) -> None:
+def test_image_has_what_its_lock_says_and_nothing_else(
+    image: str, docker: Engine, tag: str
+) -> None:
     """Locked versions, our own packages, no installer."""
     found = installed(docker, image, tag)
     locked = {pin.name: pin.version for pin in read_lock(image_lock(image)) if pin.applies_here}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -15,7 +14,7 @@ from teleglas_cli.stack.local import StackAddresses
 from teleglas_cli.stack.ports import LOOPBACK, free_ports
 from teleglas_contracts import topics
 
-pytestmark = [pytest.mark.images, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.images, pytest.mark.timeout(300)]
 
 
 async def test_migrate_brings_every_schema_up_to_date_once(

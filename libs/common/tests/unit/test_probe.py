@@ -45,7 +45,7 @@ async def test_ready_service_passes_both(port: int, health: Health) -> None:
     assert (await ask(port), await ask(port, "--ready")) == (0, 0)
 
 
-async def test_nobody_there_is_a_no(port: int, capsys) -> None:
+async def test_nobody_there_is_a_no(capsys) -> None:
     """A refused connection ends in 1 and says so."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
