@@ -33,6 +33,8 @@ KAFKA_USERS = (*SERVICES, "migrate", "operator", "tools")
 WITH_REDIS = ("market-data", "gateway")
 WITHOUT_PRINCIPALS = ("ingest", "migrate", "operator", "tools")
 DATA = ("kafka", "postgres", "redis", "prometheus", "alertmanager", "grafana")
+NOBODY = "http://nobody.invalid/"
+"""Where alerts go until somebody writes a receiver's address into the file."""
 URLS = """\
 API and docs    https://localhost:8443/docs      (the certificate is .teleglas/secrets/ca/ca.pem's)
 stream          wss://localhost:8443/v1/stream

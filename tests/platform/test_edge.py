@@ -146,7 +146,7 @@ async def edge(haproxy: str, folder: Path) -> AsyncIterator[Edge]:
         try:
             gateways = (product.processes["gateway"], second)
             made = Edge(product, port, own_port, ca.ca_file, gateways)
-            await eventually(lambda: is_ready(made), timeout_s=60)
+            await eventually(lambda: is_ready(made), timeout_s=60, every_s=0.5)
             yield made
         finally:
             await process.stop()
@@ -307,7 +307,7 @@ async def test_tenants_see_nothing_of_each_other(edge: Edge) -> None:
         assert (status, theirs["data"]) == (200, []), path
     assert (await ask("other", "DELETE", "/v1/rules/all"))[0] == 404
     status, stolen = await ask("other", "PUT", "/v1/rules/stolen", rule)
-    assert status >= 400, stolen
+    assert 400 <= status < 500, stolen
     status, rules = await ask("acme", "GET", "/v1/rules")
     assert [one["id"] for one in rules["data"]] == ["all"]
 

@@ -56,9 +56,9 @@ EVERY_TOPIC = tuple(
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecureKafka]:
     secure = SecureKafka(tmp_path_factory.mktemp("secure"), users())
-    await secure.start()
+    await secure.server.start()
     try:
-        await create_bus(secure.section("migrate"), "tests").create([*topics.ALL, *INTERNAL])
+        await create_bus(secure.section("migrate"), "tests").create(topics.ALL)
         yield secure
     finally:
         await secure.server.stop()

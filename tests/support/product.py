@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,17 @@ READ_BY_MARKET_DATA = (
 
 
 @asynccontextmanager
-async def running_product(folder: Path, **options: Any) -> AsyncIterator[Product]:
-    """A started product below `folder`; when the test fails, the end of each log is printed."""
+async def running_product(
+    folder: Path, *, prepare: Callable[[Product], None] = lambda _: None, **options: Any
+) -> AsyncIterator[Product]:
+    """A started product below `folder`; when the test fails, the end of each log is printed.
+
+    `prepare` changes it before it starts.
+    """
     said: list[str] = []
     made = Options(state_dir=folder / "product", gateway_port=free_ports(1)[0], **options)
     product = Product(made, said.append)
+    prepare(product)
     await product.start()
     try:
         with logs_shown(product, said):

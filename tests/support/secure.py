@@ -20,9 +20,10 @@ from pydantic import SecretStr
 from teleglas_cli.commands.acls import rules_in
 from teleglas_cli.stack.kafka import EmbeddedKafka
 from teleglas_cli.stack.ports import LOOPBACK, free_ports
-from teleglas_common.bus.kafka import KafkaSettings
+from teleglas_common.bus.kafka import KafkaBus, KafkaSettings
 from teleglas_common.bus.kafka.acls import Rule, allow
 from teleglas_common.settings import KafkaSection
+from teleglas_whale_detector.adapters.faust_topics import INTERNAL
 
 __all__ = ["ACL_TABLE", "Certificates", "SecureKafka", "rules", "users"]
 
@@ -68,6 +69,16 @@ class Certificates:
         return pair
 
 
+class _Ruled(EmbeddedKafka):
+    """A broker that has the rules, and Faust's own topics, before anybody comes."""
+
+    async def start(self) -> None:
+        await super().start()
+        settings = KafkaSettings(self.bootstrap)
+        await allow(settings, rules())
+        await KafkaBus(settings).create(INTERNAL)
+
+
 class SecureKafka:
     """The embedded broker with a listener for SCRAM over TLS and one for client certificates.
 
@@ -88,7 +99,7 @@ class SecureKafka:
             "SSL": self.ssl_port,
         }
         shown = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in listeners.items())
-        self.server = EmbeddedKafka(
+        self.server = _Ruled(
             folder / "kafka",
             plain,
             overrides={
@@ -121,10 +132,6 @@ class SecureKafka:
             ],
         )
 
-    async def start(self) -> None:
-        await self.server.start()
-        await allow(KafkaSettings(self.server.bootstrap), rules())
-
     def section(self, user: str) -> KafkaSection:
         """How one user comes in by password."""
         return KafkaSection(
@@ -134,6 +141,18 @@ class SecureKafka:
             sasl_password=SecretStr(self.passwords[user]),
             ssl_ca_file=self.certificates.ca_file,
         )
+
+    def variables(self, user: str) -> tuple[tuple[str, str, str], ...]:
+        """The same as a service is told, by its name."""
+        section = self.section(user)
+        told = {
+            "BOOTSTRAP": section.bootstrap,
+            "SECURITY_PROTOCOL": section.security_protocol,
+            "SASL_USERNAME": user,
+            "SASL_PASSWORD": self.passwords[user],
+            "SSL_CA_FILE": str(section.ssl_ca_file),
+        }
+        return tuple((user, f"TELEGLAS_KAFKA__{name}", value) for name, value in told.items())
 
     def certified(self, user: str) -> KafkaSection:
         """How one user comes in by certificate."""

@@ -18,7 +18,7 @@ from teleglas_cli.stack.process import ManagedProcess, ProcessError, log_tail
 __all__ = ["EmbeddedKafka", "java_command", "new_cluster_id", "server_properties"]
 
 _MIB = 1024 * 1024
-_FORMAT_TIMEOUT_S = 60.0
+_FORMAT_TIMEOUT_S = 180.0
 
 _JAVA_FLAGS = (
     "-Xms64m",
@@ -148,7 +148,7 @@ class EmbeddedKafka:
         *,
         log_path: Path | None = None,
         heap_mb: int = 256,
-        ready_timeout_s: float = 60.0,
+        ready_timeout_s: float = 240.0,
         log_level: str = "warn",
         overrides: Mapping[str, str] | None = None,
         format_arguments: Sequence[str] = (),

@@ -85,7 +85,7 @@ class EmbeddedPostgres:
         port: int | None = None,
         *,
         log_path: Path | None = None,
-        ready_timeout_s: float = 60.0,
+        ready_timeout_s: float = 180.0,
         overrides: Mapping[str, str] | None = None,
     ) -> None:
         self._overrides = dict(overrides or {})

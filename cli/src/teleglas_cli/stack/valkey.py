@@ -54,7 +54,7 @@ class EmbeddedValkey:
         log_path: Path | None = None,
         max_memory_mb: int = 256,
         more_config: Sequence[str] = (),
-        ready_timeout_s: float = 30.0,
+        ready_timeout_s: float = 120.0,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = (log_path or data_dir / "valkey.log").absolute()

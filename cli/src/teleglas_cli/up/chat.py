@@ -16,7 +16,7 @@ __all__ = ["Chat", "chat_of"]
 
 TOKEN_VARIABLE = "TELEGRAM_TOKEN"  # noqa: S105  # the name of a variable
 WATCH_VARIABLE = "TELEGLAS_TELEGRAM__DEFAULT_WATCH"
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ __all__ = ["Product"]
 Say = Callable[[str], None]
 
 STOP_GRACE_S = 20.0
-KEY_TIMEOUT_S = 30.0
+KEY_TIMEOUT_S = 120.0
 SIMULATED = {
     "TELEGLAS_DETECTOR__MIN_OBSERVATIONS": "300",
     "TELEGLAS_DETECTOR__QUANTILE": "0.99",
@@ -174,7 +174,7 @@ class Product:
             out, _ = await asyncio.wait_for(process.communicate(), KEY_TIMEOUT_S)
         except TimeoutError:
             process.kill()
-            raise ProcessError("expected a demo key within 30 s, the gateway made none") from None
+            raise ProcessError("expected a demo key in time, the gateway made none") from None
         if process.returncode != 0:
             raise ProcessError(f"expected a demo key, making it ended with {process.returncode}")
         self._key_file.touch(mode=0o600)

@@ -30,7 +30,7 @@ __all__ = [
 
 PROBE_TIMEOUT_S = 1.0
 LAG_METRIC = "teleglas_bus_lag_records{"
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 

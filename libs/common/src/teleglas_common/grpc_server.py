@@ -222,7 +222,7 @@ def server_credentials(section: GrpcSection) -> grpc.ServerCredentials | None:
 
     seen = changed_at(files)
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
+    def fetch() -> Any:
         nonlocal seen
         try:
             now = changed_at(files)
