@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy/helm/teleglas"
 RENDERED = ROOT / "deploy/k8s"
+KUBERNETES = "1.34.0"
+"""Said because helm's own idea of it depends on how it was built."""
 PRESETS = ("laptop", "small", "production")
 HEAD = "# Rendered by `make k8s` from deploy/helm/teleglas: change the chart, not this file.\n"
 
@@ -22,6 +24,7 @@ HEAD = "# Rendered by `make k8s` from deploy/helm/teleglas: change the chart, no
 def render(preset: str) -> str:
     """All manifests of a preset. Secrets are left to whoever applies them, so nothing is random."""
     command = ["helm", "template", "teleglas", str(CHART), "--namespace", "teleglas"]
+    command += ["--kube-version", KUBERNETES]
     command += ["--values", str(CHART / f"values-{preset}.yaml")]
     if preset == "laptop":
         command += ["--set", "secrets.mode=existing"]

@@ -1,4 +1,4 @@
-"""`python -m teleglas_common.probe`: asks this container's service how it is, without a shell or curl.
+"""`python -m teleglas_common.probe`: asks the service of this container, without shell or curl.
 
 Exits with 0 when `/health` says yes, with `--ready` when `/ready` does; with 1 and the answer
 otherwise. Imports next to nothing: it runs every few seconds.
