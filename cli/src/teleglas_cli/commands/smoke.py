@@ -19,8 +19,7 @@ __all__ = ["smoke"]
 
 Json = dict[str, Any]
 EVERY_S = 1.0
-AWAY = (OSError, TimeoutError, aiohttp.ClientError, WebSocketException)
-TROUBLES = (*AWAY, ApiError, StreamRefusedError)
+TROUBLES = (OSError, aiohttp.ClientError, WebSocketException, ApiError, StreamRefusedError)
 
 
 class NotYetError(Exception):
@@ -33,7 +32,7 @@ class NotYetError(Exception):
 @click.option(
     "--chat", envvar="TELEGLAS_CHAT_URL", help="The local Bot API that an alert must reach."
 )
-@click.option("--within", type=float, default=60.0, show_default=True, help="Seconds a step has.")
+@click.option("--within", type=float, default=120.0, show_default=True, help="Seconds a step has.")
 @click.option("--alert-within", type=float, default=300.0, show_default=True)
 def smoke(symbol: str, venue: str, chat: str | None, within: float, alert_within: float) -> None:
     """Follow a trade to the stream and to REST, and with --chat an alert into the chat.
@@ -58,14 +57,18 @@ async def _smoke(
 async def _until(step: str, within_s: float, attempt: Callable[[], Awaitable[Json]]) -> Json:
     """What the first attempt that succeeds gives; each that fails is made again in time."""
     began_s = time.monotonic()
-    deadline_s = began_s + within_s
+    last: Exception = NotYetError("expected an answer, got none")
     while True:
+        left_s = began_s + within_s - time.monotonic()
+        if left_s <= 0:
+            raise click.ClickException(f"{step}: {last} ({type(last).__name__})")
         try:
-            async with asyncio.timeout(max(EVERY_S, deadline_s - time.monotonic())):
+            async with asyncio.timeout(left_s):
                 found = await attempt()
+        except TimeoutError:
+            continue
         except (NotYetError, *TROUBLES) as error:
-            if time.monotonic() > deadline_s:
-                raise click.ClickException(f"{step}: {error!s} ({type(error).__name__})") from None
+            last = error
             await asyncio.sleep(EVERY_S)
         else:
             click.echo(f"{step}: {found['shown']} ({time.monotonic() - began_s:.1f} s)")
