@@ -18,7 +18,6 @@ __all__ = [
     "Signal",
     "examine_metrics",
     "examine_prometheus",
-    "judge",
 ]
 
 RUNBOOKS = "docs/operations/runbooks.md"
