@@ -13,7 +13,7 @@ CAPTURE ?=
 N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install up check test test-unit test-observability observability chaos bench bench-list docs lock contracts clean
+.PHONY: help install up check test test-unit test-cluster k8s chaos images test-images test-observability observability bench bench-list docs lock contracts clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,12 +41,16 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/topic_docs.py --check
 	@$(BIN)/python scripts/reference_docs.py --check
 	@$(BIN)/python -m scripts.observability --check
+	@$(BIN)/python scripts/kafka_tables.py --check
+	@$(BIN)/python scripts/render_k8s.py --check
+	@$(BIN)/python scripts/lock.py --check
+	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack
-	@$(BIN)/pytest -m "not chaos and not observability" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not cluster and not images and not observability" $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
-	@$(BIN)/pytest -m "not chaos and not integration and not e2e and not observability" $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not chaos and not cluster and not images and not observability and not integration and not e2e" $(PYTEST_ARGS)
 
 test-observability: $(INSTALLED) ## Rules, alerts, dashboards and traces on real Prometheus, Alertmanager and Jaeger
 	@$(BIN)/pytest -m observability tests/observability $(PYTEST_ARGS)
@@ -56,6 +60,18 @@ observability: $(INSTALLED) ## Rewrite rules, dashboards and the chart's copies 
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+
+test-cluster: $(INSTALLED) ## Install, roll, evict and kill on the Kubernetes cluster that KUBECONFIG names
+	@$(BIN)/pytest -m cluster tests/cluster -s $(PYTEST_ARGS)
+
+k8s: $(INSTALLED) ## Render deploy/k8s from the chart
+	@$(BIN)/python scripts/render_k8s.py
+
+images: $(INSTALLED) ## Build every container image, start each, print sizes and start times
+	@$(BIN)/python -m scripts.images $(ARGS)
+
+test-images: $(INSTALLED) ## Run the built images locked down, on a container engine
+	@$(BIN)/pytest -m images tests/images $(PYTEST_ARGS)
 
 bench: $(INSTALLED) .venv-peers/.installed ## Run one benchmark: NAME=…
 	@$(BIN)/python scripts/bench.py $(NAME) $(ARGS)
@@ -71,6 +87,7 @@ bench-list: $(INSTALLED) ## Name the benchmarks
 docs: $(INSTALLED) ## Rewrite the generated docs
 	@$(BIN)/python scripts/topic_docs.py
 	@$(BIN)/python scripts/reference_docs.py
+	@$(BIN)/python scripts/kafka_tables.py
 
 lock: $(INSTALLED) ## Rewrite the lock files after a dependency changed
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py $(ARGS)

@@ -43,7 +43,7 @@ class Follower:
                 self.refusals.append(message)
             case "subscribed" if message["errors"]:
                 self.refusals.append(message)
-            case "trade" | "candle" if message["seq"] is not None:
+            case "trade" | "candle" | "whale_alert" if message["seq"] is not None:
                 self._sequenced(message)
 
     @property

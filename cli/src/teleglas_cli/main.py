@@ -7,9 +7,11 @@ import click
 from teleglas_cli.commands.alerts import predictions, signals, whales
 from teleglas_cli.commands.doctor import doctor
 from teleglas_cli.commands.keys import keys
+from teleglas_cli.commands.migrate import migrate
 from teleglas_cli.commands.record import record
 from teleglas_cli.commands.redrive import redrive
 from teleglas_cli.commands.replay import replay
+from teleglas_cli.commands.smoke import smoke
 from teleglas_cli.commands.stream import stream
 from teleglas_cli.commands.tools import backtest, train
 from teleglas_cli.commands.topics import digest, tail, topics
@@ -28,7 +30,7 @@ def commands() -> None:
 
 COMMANDS = (
     *(up, whales, signals, predictions, why, backtest, train),
-    *(stream, tail, topics, digest, redrive, keys, doctor, record, replay),
+    *(stream, tail, topics, digest, redrive, migrate, keys, doctor, smoke, record, replay),
 )
 for command in COMMANDS:
     commands.add_command(command)

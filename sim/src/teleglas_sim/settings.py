@@ -12,6 +12,7 @@ __all__ = ["Settings", "parse_settings"]
 class Settings:
     """Ports of 0 take free ones. `start_ms` 0 means now."""
 
+    host: str = "127.0.0.1"
     seed: int = 7
     rate: float = 300.0
     instruments: int = 12
@@ -58,6 +59,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     def number(name: str, kind: type, text: str) -> None:
         add(f"--{name.replace('_', '-')}", type=kind, default=default(name), help=text)
 
+    add("--host", default=default("host"), help="address to listen on")
     number("seed", int, "same seed and start: same frames")
     number("rate", float, "trades per second over all instruments")
     number("instruments", int, "how many of the catalogue, 1 to 26")

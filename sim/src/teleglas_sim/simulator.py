@@ -121,7 +121,7 @@ class Simulator:
         for venue, server in self.servers.items():
             server.controls["whale"] = partial(self._plant_here, venue)
         for server, (ws_port, rest_port) in zip(self.servers.values(), ports, strict=True):
-            await server.start(ws_port, rest_port)
+            await server.start(ws_port, rest_port, host=settings.host)
         if self.truth is not None:
             self.truth.open()
         self._task = asyncio.create_task(self._run())

@@ -66,10 +66,19 @@ async def read_to_end(source: Bus, topic: Topic) -> AsyncIterator[Record]:
                     waiting.pop(partition, None)
 
 
-@click.command()
-def topics() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def topics(context: click.Context) -> None:
     """List the topics: who writes and reads them, and how many records they hold."""
-    asyncio.run(_topics())
+    if context.invoked_subcommand is None:
+        asyncio.run(_topics())
+
+
+@topics.command()
+def create() -> None:
+    """Create the topics that are missing, with their dead-letter twins."""
+    epochs = asyncio.run(bus().create(catalogue.ALL))
+    click.echo(f"{len(epochs)} topics are there")
 
 
 async def _topics() -> None:

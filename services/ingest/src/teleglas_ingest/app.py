@@ -41,7 +41,7 @@ from teleglas_ingest.venues import VENUES
 __all__ = ["IngestApp", "build_app"]
 
 SERVICE = "ingest"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 class Database:

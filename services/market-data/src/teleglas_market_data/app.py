@@ -42,7 +42,7 @@ from teleglas_market_data.shard import MarketShard, Tools
 __all__ = ["SERVICE", "MarketDataApp", "build_app", "common_frontier"]
 
 SERVICE = "market-data"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 CLEAN_EVERY_S = 600.0
 
 

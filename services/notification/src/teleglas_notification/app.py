@@ -52,7 +52,7 @@ from teleglas_notification.steady import steadily
 __all__ = ["SERVICE", "NotificationApp", "build_app"]
 
 SERVICE = "notification"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 SECOND_NS = 1_000_000_000
 
 

@@ -43,7 +43,7 @@ from teleglas_prediction.shard import Live, PredictionShard, Tools
 __all__ = ["SERVICE", "PredictionApp", "build_app"]
 
 SERVICE = "prediction"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 CLEAN_EVERY_S = 600.0
 DAY_NS = 86_400 * SECOND_NS
 _log = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ from teleglas_signal_scorer.shard import ScorerShard, Tools
 __all__ = ["MIGRATIONS", "SERVICE", "SignalScorerApp", "build_app"]
 
 SERVICE = "signal-scorer"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 CLEAN_EVERY_S = 600.0
 DAY_NS = 86_400 * 1_000_000_000
 

@@ -14,7 +14,7 @@ import grpc.aio
 
 from teleglas.whale.v1.whale_pb2 import DESCRIPTOR
 from teleglas.whale.v1.whale_pb2_grpc import add_WhalesServicer_to_server
-from teleglas_common.bus.ports import Bus
+from teleglas_common.bus.ports import Bus, BusError
 from teleglas_common.bus.worker import Worker
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_common.clock import SystemClock
@@ -44,18 +44,24 @@ from teleglas_whale_detector.sink import SINK_GROUP, SINK_ROUTES, AlertShard
 __all__ = ["SERVICE", "WhaleApp", "build_app"]
 
 SERVICE = "whale-detector"
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 THRESHOLDS_EVERY_S = 15.0
 
 
 class Topics:
-    """What Faust reads must exist before it starts: its own topics and its inputs."""
+    """What Faust reads must exist before it starts: its own topics and its inputs. Where they were
+    made for us, as where we have no right to, none is asked for.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def start(self) -> None:
-        await self._bus.create([*INPUTS, *WRITES, *INTERNAL])
+        wanted = [*INPUTS, *WRITES, *INTERNAL]
+        try:
+            await self._bus.begins([topic.name for topic in wanted])
+        except BusError:
+            await self._bus.create(wanted)
 
     async def stop(self) -> None:
         """Nothing to close."""

@@ -1,5 +1,6 @@
 """`python -m teleglas_sim.botapi --port N --token TOKEN`: one JSON line with its URLs, then it runs
-until it is told to stop. TELEGLAS_BOTAPI_PORT and TELEGLAS_BOTAPI_TOKEN are read as well.
+until it is told to stop. TELEGLAS_BOTAPI_HOST, TELEGLAS_BOTAPI_PORT and TELEGLAS_BOTAPI_TOKEN are
+read as well.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ DEFAULT_TOKEN = "110201543:local-chat-without-any-account"  # noqa: S105 - opens
 
 def parsed(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="teleglas_sim.botapi", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--host",
+        default=environment.get("TELEGLAS_BOTAPI_HOST") or "127.0.0.1",
+        help="address to listen on",
+    )
     parser.add_argument(
         "--port", type=int, default=int(environment.get("TELEGLAS_BOTAPI_PORT") or 0)
     )

@@ -26,6 +26,7 @@ from teleglas_sim.server.limits import Limits
 __all__ = ["Session", "VenueServer"]
 
 
+LOOPBACK = "127.0.0.1"
 _Accepted = WSListener | WSUpgradeResponseWithListener | None
 
 
@@ -80,18 +81,19 @@ class VenueServer(ABC):
         self._ws: asyncio.Server | None = None
         self._rest: web.AppRunner | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._host = LOOPBACK
         self._ws_port = 0
         self._rest_port = 0
 
     @property
     def ws_url(self) -> str:
         """Base URL of the streams, without a path."""
-        return f"ws://127.0.0.1:{self._ws_port}"
+        return f"ws://{self._host}:{self._ws_port}"
 
     @property
     def rest_url(self) -> str:
         """Base URL of REST, without a path; the control endpoint is `/control/fault` on it."""
-        return f"http://127.0.0.1:{self._rest_port}"
+        return f"http://{self._host}:{self._rest_port}"
 
     @abstractmethod
     def session(self, path: str, query: str, /) -> Session | None:
@@ -105,11 +107,12 @@ class VenueServer(ABC):
     def rest_fault_body(self, status: int) -> bytes:
         """The venue's error body for a planted REST failure."""
 
-    async def start(self, ws_port: int = 0, rest_port: int = 0) -> None:
-        """Listen; port 0 takes a free one."""
+    async def start(self, ws_port: int = 0, rest_port: int = 0, *, host: str = LOOPBACK) -> None:
+        """Listen; port 0 takes a free one. The URLs name `host`."""
+        self._host = host
         self._ws = await ws_create_server(
             self._accept,
-            "127.0.0.1",
+            host,
             ws_port,
             max_frame_size=self.limits.max_message_bytes,
             logger_name="teleglas-sim",
@@ -122,7 +125,7 @@ class VenueServer(ABC):
         app.router.add_get("/{path:.*}", self._get)
         self._rest = web.AppRunner(app, access_log=None)
         await self._rest.setup()
-        site = web.TCPSite(self._rest, "127.0.0.1", rest_port)
+        site = web.TCPSite(self._rest, host, rest_port)
         await site.start()
         self._rest_port = self._rest.addresses[0][1]
         self._keeper = asyncio.create_task(self._keep())

@@ -45,10 +45,8 @@ _AUDIT = (
 
 
 def migrations() -> list[Migration]:
-    """The gateway's schema, beside the package or in it when it was installed as a wheel."""
-    package = Path(__file__).resolve().parents[1]
-    folders = (package / "migrations", package.parents[1] / "migrations")
-    return migrations_in(next(folder for folder in folders if folder.is_dir()))
+    """The gateway's schema."""
+    return migrations_in(Path(__file__).parents[1] / "migrations")
 
 
 class PostgresKeys:

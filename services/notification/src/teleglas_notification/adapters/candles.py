@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teleglas.market.v1.service_pb2 import DESCRIPTOR, ListCandlesRequest
+from teleglas.market.v1.service_pb2 import ListCandlesRequest
 from teleglas.market.v1.service_pb2_grpc import MarketDataStub
 from teleglas_common.grpc_client import call_metadata, create_channel
 from teleglas_common.principal import Principal, Signer
 from teleglas_common.telemetry import Metrics
 
-__all__ = ["MarketDataCandles"]
+__all__ = ["SAFE_METHODS", "MarketDataCandles"]
 
+SAFE_METHODS = (("teleglas.market.v1.MarketData", "ListCandles"),)
 SHOWN = 60
 MINUTE_NS = 60_000_000_000
 TIMEOUT_S = 0.8
@@ -21,10 +22,7 @@ class MarketDataCandles:
     """The last hour of one-minute candles, the forming one included."""
 
     def __init__(self, target: str, signer: Signer | None, metrics: Metrics) -> None:
-        service = DESCRIPTOR.services_by_name["MarketData"].full_name
-        self._channel = create_channel(
-            target, safe_methods=((service, "ListCandles"),), metrics=metrics
-        )
+        self._channel = create_channel(target, safe_methods=SAFE_METHODS, metrics=metrics)
         self._stub = MarketDataStub(self._channel)
         self._signer = signer
 

@@ -44,28 +44,38 @@ class KafkaAdmin:
         self._counts: dict[str, int] = {}
 
     async def create(self, topics: Sequence[Topic]) -> set[str]:
-        """Create what is missing; return the names that this call created."""
-        wanted = [
-            NewTopic(
-                topic.name,
-                topic.partitions,
-                self._settings.replication_factor,
-                topic_configs=topic_options(topic),
-            )
-            for topic in topics
-        ]
+        """Create what is missing; return the names that this call created. Nothing is asked for
+        where nothing is missing: who may not create topics finds them made.
+        """
         created: set[str] = set()
         async with self._client() as admin:
-            response: Any = await bounded(
-                "create topics", admin.create_topics(wanted), 2 * self._settings.request_timeout_s
-            )
-            for name, code, *message in response.topic_errors:
-                error = for_code(code)
-                if code == 0:
-                    created.add(name)
-                elif error is not TopicAlreadyExistsError:
-                    raise BusError(f"expected to create {name}, was {error.__name__}: {message}")
+            known = await self._describe(admin, [topic.name for topic in topics])
+            wanted = [
+                NewTopic(
+                    topic.name,
+                    topic.partitions,
+                    self._settings.replication_factor,
+                    topic_configs=topic_options(topic),
+                )
+                for topic in topics
+                if topic.name not in known
+            ]
+            if wanted:
+                created = await self._create(admin, wanted)
             await self._wait_visible(admin, {topic.name: topic.partitions for topic in topics})
+        return created
+
+    async def _create(self, admin: AIOKafkaAdminClient, wanted: list[NewTopic]) -> set[str]:
+        response: Any = await bounded(
+            "create topics", admin.create_topics(wanted), 2 * self._settings.request_timeout_s
+        )
+        created: set[str] = set()
+        for name, code, *message in response.topic_errors:
+            error = for_code(code)
+            if code == 0:
+                created.add(name)
+            elif error is not TopicAlreadyExistsError:
+                raise BusError(f"expected to create {name}, was {error.__name__}: {message}")
         return created
 
     async def counts(self, topics: Sequence[str]) -> dict[str, int]:

@@ -1,0 +1,80 @@
+{{/* A service with the defaults filled in, as YAML: {{ fromYaml (include "teleglas.service" (dict "root" $ "name" NAME)) }}. */}}
+{{- define "teleglas.service" -}}
+{{- toYaml (mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (get .root.Values.services .name))) -}}
+{{- end -}}
+
+{{/* Where the brokers are and how they are spoken to: as the values say, else the embedded broker, else
+the listener of Strimzi's cluster with a certificate a service. */}}
+{{- define "teleglas.kafka" -}}
+{{- $kafka := deepCopy .Values.kafka -}}
+{{- if and (not $kafka.bootstrap) .Values.embedded.kafka.enabled -}}
+{{- $_ := set $kafka "bootstrap" "kafka:9092" -}}
+{{- else if and (not $kafka.bootstrap) (get .Values.strimzi "enabled") -}}
+{{- $kafka = mergeOverwrite $kafka (dict
+    "bootstrap" (printf "%s-kafka-bootstrap:9092" .Values.strimzi.cluster)
+    "securityProtocol" "SSL"
+    "caSecret" (printf "%s-cluster-ca-cert" .Values.strimzi.cluster)
+    "clientCertificates" true) -}}
+{{- end -}}
+{{- if not $kafka.bootstrap -}}
+{{- fail "expected kafka.bootstrap, embedded.kafka or strimzi, found none" -}}
+{{- end -}}
+{{- toYaml $kafka -}}
+{{- end -}}
+
+{{/* The same as variables of whoever speaks to it. */}}
+{{- define "teleglas.kafkaEnv" -}}
+{{- $kafka := fromYaml (include "teleglas.kafka" .) -}}
+TELEGLAS_KAFKA__BOOTSTRAP: {{ $kafka.bootstrap | quote }}
+TELEGLAS_KAFKA__SECURITY_PROTOCOL: {{ $kafka.securityProtocol | quote }}
+{{- if $kafka.caSecret }}
+TELEGLAS_KAFKA__SSL_CA_FILE: /etc/teleglas/kafka-ca/ca.crt
+{{- end }}
+{{- if $kafka.clientCertificates }}
+TELEGLAS_KAFKA__SSL_CERT_FILE: /etc/teleglas/kafka-user/user.crt
+TELEGLAS_KAFKA__SSL_KEY_FILE: /etc/teleglas/kafka-user/user.key
+{{- end }}
+{{- end -}}
+
+{{/* Settings of a service that are no secrets. */}}
+{{- define "teleglas.config" -}}
+{{- $root := .root -}}
+{{- $service := .service -}}
+{{- $targets := dict -}}
+{{- range $variable, $other := $service.targets -}}
+{{- if (fromYaml (include "teleglas.service" (dict "root" $root "name" $other))).enabled -}}
+{{- $_ := set $targets $variable (printf "%s:9090" $other) -}}
+{{- end -}}
+{{- end -}}
+{{- $own := dict "TELEGLAS_SHUTDOWN_GRACE_S" (toString $service.shutdownGraceSeconds) -}}
+{{- $kafka := fromYaml (include "teleglas.kafkaEnv" $root) -}}
+{{- range $variable, $value := mergeOverwrite $own $kafka $targets (deepCopy $root.Values.env) (deepCopy $service.env) }}
+{{ $variable }}: {{ $value | toString | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Certificates of Kafka: the brokers' authority, and the part's own. */}}
+{{- define "teleglas.kafkaMounts" -}}
+{{- $kafka := fromYaml (include "teleglas.kafka" .) -}}
+{{- if $kafka.caSecret }}
+- {name: kafka-ca, mountPath: /etc/teleglas/kafka-ca, readOnly: true}
+{{- end }}
+{{- if $kafka.clientCertificates }}
+- {name: kafka-user, mountPath: /etc/teleglas/kafka-user, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "teleglas.kafkaVolumes" -}}
+{{- $kafka := fromYaml (include "teleglas.kafka" .root) -}}
+{{- with $kafka.caSecret }}
+- name: kafka-ca
+  secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
+{{- if $kafka.clientCertificates }}
+- name: kafka-user
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items: [{key: user.crt, path: user.crt}, {key: user.key, path: user.key}]
+{{- end }}
+{{- end -}}
