@@ -141,7 +141,7 @@ async def tracing(
             "TELEGLAS_TRACES_METRICS_PORT": metrics2,
             "TELEGLAS_TRACES_SHARE": f"{share:g}",
             "TELEGLAS_TRACES_WAIT": wait,
-            "TELEGLAS_TRACES_RETRY": "2s",
+            "TELEGLAS_TRACES_RETRY": "6s",
         },
         folder / "collector.log",
         lambda: answers(f"http://{LOOPBACK}:{metrics2}/metrics"),
