@@ -37,8 +37,8 @@ def kafka_settings(section: KafkaSection, client_id: str) -> KafkaSettings:
 
 
 def create_bus(section: KafkaSection, client_id: str, *, reads_feeds: bool = False) -> KafkaBus:
-    """Apache Kafka as the settings describe it. `reads_feeds`: of topics that carry every event of a
-    market.
+    """Apache Kafka as the settings describe it. `reads_feeds`: of topics that carry every event of
+    a market.
     """
     settings = kafka_settings(section, client_id)
     if reads_feeds:
