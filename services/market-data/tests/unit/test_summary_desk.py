@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from market_data_rig import FakeStore
+
 from teleglas_market_data.domain.bar import Bar
 from teleglas_market_data.domain.summary import Quote
 from teleglas_market_data.ports import StoredCandle
 from teleglas_market_data.summary_desk import SummaryDesk
-
-from market_data_rig import FakeStore
 
 SECOND_NS = 1_000_000_000
 MARKET = ("okx", "BTC-USD-PERP")
