@@ -66,10 +66,11 @@ class SummaryDesk:
 
     def states(self) -> dict[str, bytes]:
         """State of each market that changed since the last call."""
-        states = {
-            f"summary/{venue}:{instrument}": self.summaries[venue, instrument].dump()
-            for venue, instrument in sorted(self.touched)
-        }
+        states: dict[str, bytes] = {}
+        for venue, instrument in sorted(self.touched):
+            summary = self.summaries[venue, instrument]
+            summary.exponents = self.exponents.get((venue, instrument))
+            states[f"summary/{venue}:{instrument}"] = summary.dump()
         self.touched.clear()
         return states
 
@@ -77,6 +78,8 @@ class SummaryDesk:
         """Take what `states` gave; `refill` must follow."""
         summary = self.summaries[market] = MarketSummary(self.every_ns)
         summary.load(state)
+        if summary.exponents is not None:
+            self.exponents[market] = summary.exponents
 
     async def refill(self, store: Store, frontiers: dict[Market, int]) -> None:
         """Rebuild each window from the stored minutes before the market's frontier."""
@@ -84,8 +87,9 @@ class SummaryDesk:
             end = frontiers.get(market, 0)
             begin = end - DAY_NS - MINUTE_NS
             minutes = await store.candles_in(market, 1, begin, end) if end else []
-            for candle in minutes:
-                self.exponents[market] = (candle.price_exponent, candle.size_exponent)
+            if market not in self.exponents and minutes:
+                last = minutes[-1]
+                self.exponents[market] = (last.price_exponent, last.size_exponent)
             for candle in minutes:
                 summary.window.put(self._rescaled(market, candle))
 

@@ -78,3 +78,35 @@ TELEGLAS_KAFKA__SSL_KEY_FILE: /etc/teleglas/kafka-user/user.key
     items: [{key: user.crt, path: user.crt}, {key: user.key, path: user.key}]
 {{- end }}
 {{- end -}}
+
+{{/* The servers of the release itself begin with it: who needs them waits here instead of failing and
+being held back. `image` is of the part. */}}
+{{- define "teleglas.await" -}}
+{{- $servers := list -}}
+{{- if .root.Values.embedded.postgres.enabled }}{{ $servers = append $servers "postgres:5432" }}{{ end -}}
+{{- if .root.Values.embedded.kafka.enabled }}{{ $servers = append $servers "kafka:9092" }}{{ end -}}
+{{- if $servers }}
+- name: await
+  image: {{ include "teleglas.image" (dict "root" .root "name" .image) }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  command:
+    - /opt/teleglas/bin/python
+    - -c
+    - |
+      import socket, sys, time
+      for server in sys.argv[1:]:
+          host, port = server.split(":")
+          while True:
+              try:
+                  socket.create_connection((host, int(port)), 2).close()
+                  break
+              except OSError:
+                  time.sleep(1)
+  args: {{ $servers | toJson }}
+  securityContext:
+    {{- include "teleglas.containerSecurityContext" .root | nindent 4 }}
+  resources:
+    requests: {cpu: 10m, memory: 16Mi}
+    limits: {memory: 64Mi}
+{{- end }}
+{{- end -}}

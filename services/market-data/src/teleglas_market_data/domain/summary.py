@@ -78,11 +78,14 @@ class SavedSummary(msgspec.Struct, array_like=True, frozen=True):
     last: tuple[int, int, int]
     released: int
     said: tuple[TradeSide, Quote, Quote] | None
+    exponents: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
 class MarketSummary:
-    """State of one market; `every_ns` is a whole number of seconds."""
+    """State of one market; `every_ns` is a whole number of seconds, `exponents` those of what
+    trades said.
+    """
 
     every_ns: int
     window: DayWindow = field(default_factory=DayWindow)
@@ -96,6 +99,7 @@ class MarketSummary:
     last: tuple[int, int, int] = (0, 0, 0)
     released: int = 0
     said: tuple[TradeSide, Quote, Quote] | None = None
+    exponents: tuple[int, int] | None = None
 
     def tick_after(self, ts: int) -> int:
         """The first tick that lies behind `ts`."""
@@ -172,6 +176,7 @@ class MarketSummary:
                 self.last,
                 self.released,
                 self.said,
+                self.exponents,
             )
         )
 
@@ -183,6 +188,7 @@ class MarketSummary:
         self.quote, self.top, self.trades = saved.quote, saved.top, saved.trades
         self.partial, self.last = saved.partial, saved.last
         self.released, self.said = saved.released, saved.said
+        self.exponents = saved.exponents
 
     def _take(self, one: Closed) -> None:
         bar = one.bar
