@@ -54,6 +54,7 @@ class Meshed:
     mode: str = ""
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Pod and container by name."""
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(6))
 
     @property
     def namespace(self) -> Namespace:
@@ -76,7 +77,8 @@ class Meshed:
 
     async def ask(self, source: str, questions: list[Question]) -> list[Answer]:
         pod, container = self.sources[source]
-        return await ask(self.namespace, pod, container, questions)
+        async with self.asking:
+            return await ask(self.namespace, pod, container, questions)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -216,8 +218,10 @@ async def test_just_the_edges_of_the_table_work(meshed: Meshed) -> None:
     asked = questions(targets)
     wrong: list[str] = []
     counts = {True: 0, False: 0}
-    for source in meshed.sources:
-        told = await settle(meshed, mode, source, asked)
+    everybody = await asyncio.gather(
+        *(settle(meshed, mode, source, asked) for source in meshed.sources)
+    )
+    for source, told in zip(meshed.sources, everybody, strict=True):
         for question, answer in zip(asked, told, strict=True):
             if source == question.host and source != "kafka":
                 continue  # nobody keeps a pod from itself
