@@ -16,9 +16,9 @@ import shlex
 import statistics
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from teleglas_common.testing import eventually
 from tests.cluster.callers import SPOKEN, Answer, Question, ask, grpc_call, http_get
@@ -44,7 +44,6 @@ STRANGER = "stranger"
 CALLS = 400
 PORTS = EDGES["ports"]
 GRPC = {row["to"][0]: row["service"] for row in EDGES["edges"] if row.get("port") == "grpc"}
-Json = dict[str, Any]
 
 
 @dataclass
@@ -55,20 +54,21 @@ class Meshed:
     mode: str = ""
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Pod and container by name."""
-    figures: dict[str, Json] = field(default_factory=dict)
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(6))
 
     @property
     def namespace(self) -> Namespace:
         return self.release.namespace
 
     async def be(self, mode: str) -> None:
-        """Change the release over, if need be."""
-        if self.mode == mode:
-            return
+        """Change the release over."""
         await self.release.helm("upgrade", "--install", "--reset-values", *MODES[mode])
-        await stand_in(self.namespace, meshed=mode != "network")
         self.mode = mode
-        self.sources = {}
+        await self.stand_in(meshed=mode != "network")
+
+    async def stand_in(self, *, meshed: bool) -> None:
+        """Put the pods beside it that stand for others, and find out who is there."""
+        await stand_in(self.namespace, meshed=meshed)
 
         async def settled() -> None:
             self.sources = await sources_of(self.namespace)
@@ -77,11 +77,12 @@ class Meshed:
 
     async def ask(self, source: str, questions: list[Question]) -> list[Answer]:
         pod, container = self.sources[source]
-        return await ask(self.namespace, pod, container, questions)
+        async with self.asking:
+            return await ask(self.namespace, pod, container, questions)
 
 
-@pytest.fixture(scope="module")
-async def meshed() -> AsyncIterator[Meshed]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installed_once() -> AsyncIterator[Meshed]:
     namespace = Namespace(f"{PREFIX}-{secrets.token_hex(3)}")
     await namespace.create()
     try:
@@ -92,6 +93,17 @@ async def meshed() -> AsyncIterator[Meshed]:
     finally:
         if "TELEGLAS_CLUSTER_KEEP" not in os.environ:
             await namespace.delete()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(MODES))
+async def meshed(request: pytest.FixtureRequest, installed_once: Meshed) -> Meshed:
+    """The release, changed over; tests of one mode run one after the other."""
+    await installed_once.be(request.param)
+    return installed_once
+
+
+def only(*modes: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("meshed", modes, indirect=True, scope="module")
 
 
 async def sources_of(namespace: Namespace) -> dict[str, tuple[str, str]]:
@@ -198,16 +210,18 @@ def works(mode: str, answer: Answer) -> bool:
     return answer.connected if mode == "network" else not answer.is_refused_by_the_mesh
 
 
-@pytest.mark.parametrize("mode", ["network", "mesh"])
-async def test_just_the_edges_of_the_table_work(meshed: Meshed, mode: str) -> None:
+@only("network", "mesh")
+async def test_just_the_edges_of_the_table_work(meshed: Meshed) -> None:
     """From inside every pod, to every port of every pod."""
-    await meshed.be(mode)
+    mode = meshed.mode
     targets = [name for name in meshed.sources if name not in (*STAND_INS, STRANGER)]
     asked = questions(targets)
     wrong: list[str] = []
     counts = {True: 0, False: 0}
-    for source in meshed.sources:
-        told = await settle(meshed, mode, source, asked)
+    everybody = await asyncio.gather(
+        *(settle(meshed, mode, source, asked) for source in meshed.sources)
+    )
+    for source, told in zip(meshed.sources, everybody, strict=True):
         for question, answer in zip(asked, told, strict=True):
             if source == question.host and source != "kafka":
                 continue  # nobody keeps a pod from itself
@@ -244,15 +258,10 @@ async def settle(meshed: Meshed, mode: str, source: str, asked: list[Question]) 
     return told
 
 
+@only("mesh")
 async def test_the_mesh_refuses_plaintext(meshed: Meshed) -> None:
     """A pod without a sidecar, wherever it is and whoever it says it is, reaches nobody."""
-    await meshed.be("mesh")
-    await stand_in(meshed.namespace, meshed=False)
-
-    async def settled() -> None:
-        meshed.sources = await sources_of(meshed.namespace)
-
-    await eventually(settled, timeout_s=120, every_s=2.0)
+    await meshed.stand_in(meshed=False)
     targets = [name for name in meshed.sources if name not in (*STAND_INS, STRANGER)]
     asked = questions(targets)
     for source in (*STAND_INS, STRANGER):
@@ -264,18 +273,16 @@ async def test_the_mesh_refuses_plaintext(meshed: Meshed) -> None:
         ]
         assert not heard, "\n".join(heard)
     print(f"plaintext: {len(asked)} ports and methods, none answered")  # noqa: T201
-    meshed.mode = ""
+    await meshed.stand_in(meshed=True)
 
 
-@pytest.mark.parametrize("mode", ["network", "mesh"])
-async def test_what_goes_between_two_services_is_seen_on_the_node(
-    meshed: Meshed, mode: str
-) -> None:
+@only("network", "mesh")
+async def test_what_goes_between_two_services_is_seen_on_the_node(meshed: Meshed) -> None:
     """Without the mesh it can be read, which shows that the capture sees it; with it, it is TLS."""
     command = os.environ.get("TELEGLAS_CLUSTER_CAPTURE")
     if not command:
         pytest.skip("TELEGLAS_CLUSTER_CAPTURE names no command that captures on the node")
-    await meshed.be(mode)
+    mode = meshed.mode
     pod = (await meshed.namespace.pods("app.kubernetes.io/name=market-data"))[0]
     address = pod["status"]["podIP"]
     gateway = (await meshed.namespace.pods("app.kubernetes.io/name=gateway"))[0]
@@ -346,19 +353,14 @@ async def timed_calls(meshed: Meshed, count: int) -> list[float]:
     return took
 
 
+@only("network", "mesh")
 async def test_what_the_mesh_costs(meshed: Meshed) -> None:
     """Latency of a REST call with a gRPC call behind it, and memory of the sidecars; printed."""
-    found: dict[str, list[float]] = {}
-    for mode in ("network", "mesh"):
-        await meshed.be(mode)
-        await asyncio.sleep(20)
-        found[mode] = [1e3 * took for took in await timed_calls(meshed, CALLS)]
-    for name, at in (("p50", 49), ("p99", 98)):
-        plain, through = (statistics.quantiles(found[m], n=100)[at] for m in ("network", "mesh"))
-        print(  # noqa: T201
-            f"{name}: {plain:.2f} ms without, {through:.2f} ms with the mesh, "
-            f"{through - plain:+.2f} ms"
-        )
+    took = [1e3 * one for one in await timed_calls(meshed, CALLS)]
+    p50, p99 = (statistics.quantiles(took, n=100)[at] for at in (49, 98))
+    print(f"{meshed.mode}: {len(took)} calls, p50 {p50:.2f} ms, p99 {p99:.2f} ms")  # noqa: T201
+    if meshed.mode == "network":
+        return
     sidecars = await memory(meshed.namespace)
     print(  # noqa: T201
         f"memory of {len(sidecars)} sidecars: {statistics.mean(sidecars.values()):.0f} MiB each, "
@@ -382,9 +384,9 @@ async def memory(namespace: Namespace) -> dict[str, int]:
     return await eventually(measured, timeout_s=120, every_s=5.0)
 
 
+@only("both")
 async def test_the_product_runs_with_policies_and_mesh_together(meshed: Meshed) -> None:
     """Both at once: ready, and a frame becomes a stream message, an answer and an alert."""
-    await meshed.be("both")
     said = await meshed.namespace.helm("test", "teleglas", "--logs", "--timeout", "400s")
     print(said)  # noqa: T201
     for step in ("stream: trade", "REST: trade", "alert: "):
