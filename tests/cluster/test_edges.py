@@ -41,7 +41,7 @@ MODES = {
 }
 STAND_INS = ("migrate", "demo-key", "smoke")
 STRANGER = "stranger"
-CALLS = 400
+CALLS = 200
 PORTS = EDGES["ports"]
 GRPC = {row["to"][0]: row["service"] for row in EDGES["edges"] if row.get("port") == "grpc"}
 
@@ -232,7 +232,7 @@ async def test_just_the_edges_of_the_table_work(meshed: Meshed) -> None:
                 wrong.append(f"{where}: expected {wanted}, {answer.shown}")
     print(  # noqa: T201
         f"{mode} alone: {len(meshed.sources)} pods ask {len(targets)}; "
-        f"{counts[True]} edges work, {counts[False]} are refused, {len(wrong)} are wrong"
+        f"{counts[True]} questions are answered, {counts[False]} refused, {len(wrong)} wrong"
     )
     assert not wrong, "\n".join(wrong)
     assert counts[True]
