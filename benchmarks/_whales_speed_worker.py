@@ -65,7 +65,7 @@ async def ours(bootstrap: str, ends: Ends) -> tuple[float, float]:
     await publisher.start()
     tools = Tools(SystemClock(), Counts(metrics))
     worker = TimedWorker(
-        FaustSettings(f"kafka://{bootstrap}"), tools, publisher, BusMetrics(metrics)
+        FaustSettings(f"kafka://{bootstrap}"), tools, publisher, BusMetrics(metrics, "bench")
     )
     await worker.start()
     running = asyncio.create_task(worker.run())

@@ -18,8 +18,9 @@ async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
     """On the simulated market; whoever uses it leaves it running as it was."""
     async with receiving() as traces:
         folder = tmp_path_factory.mktemp("standing")
-        options = {"rate": 400, "otlp_endpoint": traces.endpoint, "extra_env": TIGHT}
-        async with running_product(folder, **options) as product:
+        async with running_product(
+            folder, rate=400, otlp_endpoint=traces.endpoint, extra_env=TIGHT
+        ) as product:
             yield Standing(product, traces)
 
 

@@ -23,6 +23,7 @@ def docker(tag: str, request: pytest.FixtureRequest) -> Engine:
     """The engine, by name in the output; every image must be in it."""
     found = engine()
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    assert terminal is not None
     terminal.write_line(f"engine: {found.name}")
     for image in ALL:
         try:

@@ -97,8 +97,11 @@ def points(case: Case) -> list[dict[str, object]]:
     expr = f'count(ALERTS{{alertname="{case.alert}",alertstate="firing"{window}}})'
     if case.alert == "ServiceDown":
         expr = expr.replace("}", ',service="prediction"}')
-    fires = {"eval_time": f"{case.fires_at}m", "exp_samples": [{"labels": "{}", "value": 1}]}
-    clears = {"eval_time": f"{case.clears_at}m", "exp_samples": []}
+    fires: dict[str, object] = {
+        "eval_time": f"{case.fires_at}m",
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    clears: dict[str, object] = {"eval_time": f"{case.clears_at}m", "exp_samples": []}
     return [{"expr": expr, **fires}, *([{"expr": expr, **clears}] if case.clears_at else [])]
 
 

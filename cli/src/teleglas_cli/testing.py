@@ -17,6 +17,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -111,8 +112,8 @@ async def forget_members(kafka_bootstrap: str, *groups: str) -> None:
     try:
         for group in groups:
             node = await admin.find_coordinator(group)
-            (answer,) = await admin.describe_consumer_groups([group], node)
-            for _, _, _, _, _, members, *_ in answer.groups:
+            described: Any = await admin.describe_consumer_groups([group], node)
+            for _, _, _, _, _, members, *_ in described[0].groups:
                 for member in members:
                     # the client has no method for it
                     await admin._send_request(LeaveGroupRequest(group, member[0]), node)  # noqa: SLF001

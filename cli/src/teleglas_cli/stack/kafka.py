@@ -236,7 +236,7 @@ class EmbeddedKafka:
         return path
 
     def _format(self, jars: Sequence[Path], config: Path) -> None:
-        arguments = ("format", "--cluster-id", new_cluster_id(), "--config", str(config))
+        arguments = ["format", "--cluster-id", new_cluster_id(), "--config", str(config)]
         arguments += self._format_arguments
         command = java_command(
             jars, "kafka.tools.StorageTool", *arguments, heap_mb=64, log_level="error"

@@ -216,6 +216,6 @@ async def _page(session: aiohttp.ClientSession, url: str) -> str | None:
 
 
 def _samples(page: str) -> Iterable[Sample]:
-    for family in text_string_to_metric_families(page):  # type: ignore[no-untyped-call]
+    for family in text_string_to_metric_families(page):
         for sample in family.samples:
             yield Sample(sample.name, sample.labels, sample.value)

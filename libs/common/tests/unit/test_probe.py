@@ -7,12 +7,12 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
 from teleglas_common.probe import main
 from teleglas_common.settings import HttpSection
+from teleglas_common.telemetry.metrics import Metrics
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def health() -> Health:
 
 @pytest.fixture
 async def port(health: Health) -> AsyncIterator[int]:
-    server = HealthServer(HttpSection(), health, CollectorRegistry())
+    server = HealthServer(HttpSection(), health, Metrics())
     await server.start()
     yield server.port
     await server.stop()

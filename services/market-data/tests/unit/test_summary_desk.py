@@ -18,7 +18,7 @@ def second(at: int, exponents: tuple[int, int]) -> StoredCandle:
     return StoredCandle(*MARKET, 0, *exponents, True, at + SECOND_NS - 1, bar)
 
 
-async def test_a_market_younger_than_a_minute_is_summarised_after_a_restart():
+async def test_a_market_younger_than_a_minute_is_summarised_after_a_restart() -> None:
     """Its exponents come back though no closed minute says them."""
     desk = SummaryDesk(SECOND_NS)
     desk.close([second(7 * SECOND_NS, (-1, -2))], late=False)

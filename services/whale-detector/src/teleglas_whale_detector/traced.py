@@ -42,7 +42,7 @@ class TracedTrades:
             return
         trace.get_current_span().set_attribute(KEEP, True)
         links = [Link(context) for context in reversed(contexts)]
-        attributes = {"market": ":".join(market), KEEP: True}
+        attributes: dict[str, str | bool] = {"market": ":".join(market), KEEP: True}
         with _tracer.start_as_current_span(
             "publish alert", kind=SpanKind.PRODUCER, links=links, attributes=attributes
         ):
