@@ -162,6 +162,18 @@ def _edge() -> list[Row]:
                 ),
                 rate("Connections closed by us", "teleglas_gateway_closes_total", "reason", "eps"),
                 rate("Resumes", "teleglas_gateway_resumes_total", "outcome", "eps"),
+                rate(
+                    "Resumes that read the log",
+                    "teleglas_gateway_log_replays_total",
+                    "service",
+                    "eps",
+                ),
+                value(
+                    "Messages in memory for resumes",
+                    "sum by (service) (teleglas_gateway_recent_bytes)",
+                    "{{service}}",
+                    "bytes",
+                ),
                 rate("Refusals", "teleglas_gateway_refusals_total", "code", "eps"),
             ),
         ),

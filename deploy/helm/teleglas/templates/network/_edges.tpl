@@ -16,7 +16,9 @@
     "demo-key" .Values.demoKey
     "smoke" .Values.smoke
     "simulator" .Values.simulator
-    "bot-api" .Values.botApi -}}
+    "bot-api" .Values.botApi
+    "otel-collector" .Values.observability.collector
+    "jaeger" .Values.observability.jaeger -}}
 {{- range $name, $part := $parts -}}
 {{- if $part.enabled }}
 {{ $name }}: true
