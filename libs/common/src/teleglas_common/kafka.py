@@ -30,6 +30,7 @@ def kafka_settings(section: KafkaSection, client_id: str) -> KafkaSettings:
         client_id=client_id,
         security_protocol=section.security_protocol,
         ssl_context=tls_of(section),
+        replication_factor=section.replication_factor,
         sasl_mechanism=section.sasl_mechanism,
         sasl_username=section.sasl_username or None,
         sasl_password=section.sasl_password.get_secret_value() or None,

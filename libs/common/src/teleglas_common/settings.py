@@ -98,6 +98,9 @@ class KafkaSection(Section):
     ssl_ca_file: Path | None = Field(default=None, description="CA that signed the brokers")
     ssl_cert_file: Path | None = Field(default=None, description="client certificate, if any")
     ssl_key_file: Path | None = Field(default=None, description="its key")
+    replication_factor: Annotated[int, Field(ge=1, le=7)] = Field(
+        default=1, description="copies of a topic that is created; 3 where there are three brokers"
+    )
 
 
 class PostgresSection(Section):

@@ -27,6 +27,8 @@ from teleglas_common.bus.ports import Outgoing, PoisonError, PublishError, Recor
 from teleglas_common.bus.shards import Fence
 from teleglas_common.bus.testing import make_topic, numbered, publish
 from teleglas_common.bus.worker_settings import WorkerSettings
+from teleglas_common.kafka import kafka_settings
+from teleglas_common.settings import KafkaSection
 from teleglas_contracts import topics
 
 
@@ -172,6 +174,13 @@ def test_topic_options_follow_the_manifest() -> None:
     assert trades["cleanup.policy"] == "delete"
     instruments = topic_options(topics.MARKET_INSTRUMENTS_V1)
     assert (instruments["cleanup.policy"], instruments["retention.ms"]) == ("compact", "-1")
+
+
+def test_topics_get_as_many_copies_as_the_settings_say() -> None:
+    """One where there is one broker; more is a decision of who runs several."""
+    assert kafka_settings(KafkaSection(bootstrap="broker:9092"), "test").replication_factor == 1
+    three = KafkaSection(bootstrap="broker:9092", replication_factor=3)
+    assert kafka_settings(three, "test").replication_factor == 3
 
 
 def test_kafka_settings_hide_the_password_and_want_what_they_need() -> None:
