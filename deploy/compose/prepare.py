@@ -132,6 +132,7 @@ def prepare(state: Path, user: int, group: int) -> Mapping[str, str]:
     for name in DATA:
         (state / "data" / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / "backups").mkdir(exist_ok=True, mode=0o700)
+    (state / "secrets" / "alertmanager").mkdir(exist_ok=True, mode=0o700)
     Store(state).write("passwd", f"teleglas:x:{user}:{group}:Teleglas:/tmp:/sbin/nologin\n")
     return {
         "TELEGLAS_UID": str(user),

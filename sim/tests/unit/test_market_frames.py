@@ -250,8 +250,8 @@ async def test_periodic_channels_come_at_their_pace() -> None:
 
 async def test_okx_does_not_repeat_what_has_not_changed() -> None:
     """Tickers follow trades and the best levels; a mark price comes again after ten seconds."""
-    driven = drive(rate=0.5, whale_interval_s=0.0, cascade_interval_s=0.0)
-    driven.run(1)
+    driven = drive(rate=2, whale_interval_s=0.0, cascade_interval_s=0.0)
+    driven.run(30)
     await driven.follow_all()
     driven.run(30)
     streams = driven.by_stream()
@@ -262,7 +262,7 @@ async def test_okx_does_not_repeat_what_has_not_changed() -> None:
         assert len(said) < 100
         assert all(before != after for before, after in pairwise(said[1:]))
     marks = [int(row["ts"]) for row in rows(streams["mark-price:BTC-USDT-SWAP"])]
-    assert 3 <= len(marks) < 100
+    assert 3 <= len(marks) < 150  # as many as there are ticks of 200 ms
     assert max(after - before for before, after in pairwise(marks)) <= 10_000
 
 
