@@ -10,7 +10,7 @@ from tests.support.traces import Traces
 __all__ = ["MAX_SUBSCRIPTIONS", "PRINCIPAL_SECRET", "TIGHT", "Standing"]
 
 MAX_SUBSCRIPTIONS = 40
-PRINCIPAL_SECRET = "what the tests sign principals with"
+PRINCIPAL_SECRET = "what-the-tests-sign-principals-with"
 TIGHT = (
     ("TELEGLAS_PRINCIPAL_SECRET", PRINCIPAL_SECRET),
     ("TELEGLAS_STREAM__AUTH_DEADLINE_S", "2"),

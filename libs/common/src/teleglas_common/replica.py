@@ -25,13 +25,14 @@ _AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.SerializationError,
 )
 """A replica also gives up a statement whose rows the primary has since removed, as a serialization
-error.
+error; a connection that is cut while it is opened or reset ends in an error of asyncpg's own state.
 """
 _WRITTEN = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 _REPLAYED = (

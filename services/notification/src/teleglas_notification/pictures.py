@@ -42,7 +42,7 @@ class Painter:
                 price = float(card.whale.vwap)
                 picture = await asyncio.to_thread(draw, found, card.ts_event, price, buys)
         except Exception as error:  # noqa: BLE001 - the message matters more than its picture
-            log.warning("no picture", cause=type(error).__name__)
+            log.warning("no picture", cause=type(error).__name__, detail=str(error)[:200])
             self._counts.picture("failed")
             return None
         self._counts.picture("drawn")

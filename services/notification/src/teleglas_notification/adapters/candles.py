@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import grpc.aio
+
 from teleglas.market.v1.service_pb2 import ListCandlesRequest
 from teleglas.market.v1.service_pb2_grpc import MarketDataStub
 from teleglas_common.grpc_client import call_metadata, create_channel
@@ -22,9 +24,10 @@ class MarketDataCandles:
     """The last hour of one-minute candles, the forming one included."""
 
     def __init__(self, target: str, signer: Signer | None, metrics: Metrics) -> None:
-        self._channel = create_channel(target, safe_methods=SAFE_METHODS, metrics=metrics)
-        self._stub = MarketDataStub(self._channel)
+        self._target = target
+        self._metrics = metrics
         self._signer = signer
+        self._channel: grpc.aio.Channel | None = None
 
     async def recent(
         self, venue: str, instrument: str, ts_event: int
@@ -41,7 +44,9 @@ class MarketDataCandles:
         token = None
         if self._signer is not None:
             token = self._signer.sign(Principal("default", "notification"))
-        answer = await self._stub.ListCandles(
+        if self._channel is None:
+            raise RuntimeError("expected a started channel, it has not been started")
+        answer = await MarketDataStub(self._channel).ListCandles(
             request, timeout=TIMEOUT_S, metadata=call_metadata(token)
         )
         return [
@@ -56,7 +61,11 @@ class MarketDataCandles:
         ]
 
     async def start(self) -> None:
-        """The channel connects with the first call."""
+        """A channel belongs to the loop that it is made in; it connects with the first call."""
+        self._channel = create_channel(
+            self._target, safe_methods=SAFE_METHODS, metrics=self._metrics
+        )
 
     async def stop(self) -> None:
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
