@@ -8,6 +8,8 @@ PACKAGES := libs/contracts libs/common $(patsubst %/pyproject.toml,%,$(wildcard 
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 PYTEST_ARGS ?=
+REPORTS ?=
+report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIVE ?=
@@ -51,8 +53,9 @@ check: $(INSTALLED) ## Lint, types, contracts and generated docs
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-test: $(INSTALLED) ## Unit, contract, integration and end-to-end tests on the real local stack, WORKERS at once
-	@$(PYTEST) -m "$(EVERYWHERE)" $(PYTEST_ARGS)
+test: $(INSTALLED) ## Unit, contract and integration tests, WORKERS at once, then the whole product alone
+	@$(PYTEST) -m "$(EVERYWHERE) and not e2e" $(call report,parts) $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "$(EVERYWHERE) and e2e" tests/e2e $(call report,e2e) $(PYTEST_ARGS)
 
 test-unit: $(INSTALLED) ## Only what needs no broker or database
 	@$(PYTEST) -m "$(EVERYWHERE) and not integration and not e2e" $(PYTEST_ARGS)
@@ -64,7 +67,7 @@ observability: $(INSTALLED) ## Rewrite rules, dashboards and the chart's copies 
 	@$(BIN)/python -m scripts.observability
 
 chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
-	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(PYTEST_ARGS)
+	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(call report,chaos) $(PYTEST_ARGS)
 
 images: $(INSTALLED) ## Build every container image, start each, print sizes and start times
 	@$(BIN)/python -m scripts.images $(ARGS)
