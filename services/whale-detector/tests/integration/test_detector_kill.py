@@ -193,7 +193,7 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
     """kill -9 in mid-stream, again and again: the last revisions equal those of one clean run, and
     the database holds each alert once.
     """
-    log = tmp_path / "whale-detector.log"
+    log = tmp_path / "0.log"
     process = started(stack, database_dsn, log)
     try:
         feeding = asyncio.create_task(feed.send())
@@ -202,10 +202,12 @@ async def test_killed_process_loses_no_alert_and_repeats_none(
             process.kill()
             process.wait()
             await forget_members(stack.kafka_bootstrap, APP_ID, SINK_GROUP)
+            log = tmp_path / f"{least}.log"
             process = started(stack, database_dsn, log)
         await feeding
         await feed.is_complete()
         await feed.is_stored(database_dsn)
+        await is_ready(log)
         process.terminate()
         assert await asyncio.to_thread(process.wait, 30) == 0
     finally:
