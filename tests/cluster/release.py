@@ -12,20 +12,13 @@ from typing import Any
 
 import yaml
 
+from teleglas_cli.up.services import STARTED
 from teleglas_common.testing import eventually
 from tests.cluster.kubectl import CHART, ROOT, CommandError, Namespace
 
 __all__ = ["PARTS", "SERVERS", "SERVICES", "TAG", "Release", "installed"]
 
-SERVICES = (
-    "ingest",
-    "market-data",
-    "whale-detector",
-    "signal-scorer",
-    "prediction",
-    "notification",
-    "gateway",
-)
+SERVICES = STARTED
 SERVERS = ("kafka", "postgres", "redis")
 PARTS = (*SERVICES, *SERVERS)
 """What is evicted and killed; the simulator and the Bot API stand for the venues and Telegram."""

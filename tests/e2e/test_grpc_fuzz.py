@@ -35,6 +35,7 @@ pytestmark = [
 CALLS = 30
 """Of each method."""
 FUZZER = Principal("default", "fuzzer")
+SIGNER = Signer([PRINCIPAL_SECRET.encode()], SystemClock())
 SERVED = {
     "market-data": service_pb2.DESCRIPTOR,
     "whale-detector": whale_pb2.DESCRIPTOR,
@@ -56,14 +57,13 @@ def methods() -> Iterator[tuple[str, MethodDescriptor]]:
 async def call(channel: grpc.aio.Channel, method: MethodDescriptor, request: Message) -> str:
     """The name of the status that a call ends with."""
     assert method.containing_service is not None
-    signer = Signer([PRINCIPAL_SECRET.encode()], SystemClock())
     path = f"/{method.containing_service.full_name}/{method.name}"
     make: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
     running = make(
         path,
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=GetMessageClass(method.output_type).FromString,
-    )(request, timeout=5, metadata=((METADATA_KEY, signer.sign(FUZZER)),))
+    )(request, timeout=5, metadata=((METADATA_KEY, SIGNER.sign(FUZZER)),))
     try:
         if method.server_streaming:
             await asyncio.wait_for(running.read(), 0.3)

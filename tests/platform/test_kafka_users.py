@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from pydantic import SecretStr
 
+from teleglas_cli.up.services import STARTED
 from teleglas_common.bus.dead_letter import twin
 from teleglas_common.bus.epochs import read_epochs
 from teleglas_common.bus.kafka import KafkaBus
@@ -37,15 +38,6 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-SERVICES = (
-    "ingest",
-    "market-data",
-    "whale-detector",
-    "signal-scorer",
-    "prediction",
-    "notification",
-    "gateway",
-)
 EVERY_TOPIC = tuple(
     dict.fromkeys(
         [*topics.ALL, *(twin(topic) for topic in topics.ALL if topic.dead_letter), *INTERNAL]
@@ -101,7 +93,7 @@ class Ignore(Rebalance):
 
 async def test_each_service_does_what_its_routes_say(kafka: SecureKafka) -> None:
     """Writes go through, dead letters too, epochs and inputs are read, groups are joined."""
-    for service in SERVICES:
+    for service in STARTED:
         routes, bus = routes_of(service), bus_of(kafka.section(service))
         publisher = bus.publisher()
         await publisher.start()
@@ -112,7 +104,7 @@ async def test_each_service_does_what_its_routes_say(kafka: SecureKafka) -> None
         assert {topic.name for topic in routes.WRITES} <= allowed(service, "topic", "Write")
         if service != "ingest":
             assert len(await read_epochs(bus)) >= len(topics.ALL) - 1
-    for service in SERVICES:
+    for service in STARTED:
         routes, bus = routes_of(service), bus_of(kafka.section(service))
         for topic in routes.READS:
             if topic is not topics.CONTROL_TOPICS_V1 and topic.producers != ("ingest",):
@@ -145,7 +137,7 @@ async def raw(kafka: SecureKafka, user: str) -> AsyncIterator[tuple[Any, Any]]:
         await producer.stop()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", STARTED)
 async def test_what_is_not_in_the_table_is_refused(kafka: SecureKafka, service: str) -> None:
     """A topic of others is not even seen; one that is read cannot be written, nor the reverse; the
     group of another cannot be joined; nothing can be created.

@@ -14,21 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from teleglas_cli.schemas import migrations_of
+from teleglas_cli.up.services import STARTED
 from teleglas_common.postgres import Migration, create_pool, migrate
 from teleglas_common.settings import PostgresSection
 from teleglas_common.testing import eventually
 
 pytestmark = pytest.mark.integration
 
-SERVICES = (
-    "ingest",
-    "market-data",
-    "whale-detector",
-    "signal-scorer",
-    "prediction",
-    "notification",
-    "gateway",
-)
 FIRST_VERSION = {
     "ingest": "INSERT INTO ingest.leases VALUES ($1, 0, 'me', 1, now())",
     "market-data": "INSERT INTO market_data.summaries VALUES ('binance', $1, 1, '\\x00')",
@@ -112,7 +104,7 @@ async def writing(old: OldVersion, rows: int = 20) -> AsyncIterator[None]:
             await task
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", STARTED)
 async def test_old_version_writes_on_while_the_schema_grows(
     database_dsn: str, service: str
 ) -> None:
@@ -134,7 +126,7 @@ async def test_old_version_writes_on_while_the_schema_grows(
         print(f"{service}: {len(steps)} migrations, slowest write {old.slowest_s * 1e3:.0f} ms")  # noqa: T201
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", STARTED)
 def test_later_migrations_only_add(service: str) -> None:
     """What the version before reads and writes stays, unless a step says that nothing does."""
     for step in steps_of(service)[1:]:
@@ -149,7 +141,7 @@ async def test_all_schemas_migrate_from_many_processes_at_once(database_dsn: str
         async with connected(database_dsn) as pool:
             return [
                 (service, number)
-                for service in SERVICES
+                for service in STARTED
                 for number in await migrate(pool, service.replace("-", "_"), steps_of(service))
             ]
 
@@ -157,7 +149,7 @@ async def test_all_schemas_migrate_from_many_processes_at_once(database_dsn: str
         step for steps in await asyncio.gather(*(everything() for _ in range(3))) for step in steps
     ]
     assert sorted(done) == sorted(
-        (service, step.number) for service in SERVICES for step in steps_of(service)
+        (service, step.number) for service in STARTED for step in steps_of(service)
     )
     assert await everything() == []
 
