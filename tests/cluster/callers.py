@@ -23,6 +23,7 @@ REDIS_PING = b"PING\r\n"
 SPOKEN = {"kafka": KAFKA_API_VERSIONS, "postgres": POSTGRES_WANTS_TLS, "redis": REDIS_PING}
 """First words to a server that does not speak HTTP; each has an answer."""
 NO_ROUTE = (b" 502 ", b" 503 ")
+UPSTREAM = b"x-envoy-upstream-service-time"
 
 FROM_PYTHON = """
 import base64, concurrent.futures, json, socket, sys
@@ -82,11 +83,13 @@ class Answer:
             not self.said
             or b"RBAC: access denied" in self.said
             or any(status in head for status in NO_ROUTE)
+            # 503 in the words of gRPC; a server's own answer carries the time that it took.
+            or (b"grpc-status: 14" in self.said and UPSTREAM not in self.said)
         )
 
     @property
     def shown(self) -> str:
-        return f"connected {self.connected}, said {self.said[:80]!r} {self.error}"
+        return f"connected {self.connected}, said {self.said[:400]!r} {self.error}"
 
 
 def http_get(host: str, port: int, path: str) -> Question:

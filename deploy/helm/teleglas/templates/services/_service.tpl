@@ -13,6 +13,7 @@ the listener of Strimzi's cluster with a certificate a service. */}}
 {{- $kafka = mergeOverwrite $kafka (dict
     "bootstrap" (printf "%s-kafka-bootstrap:9092" .Values.strimzi.cluster)
     "securityProtocol" "SSL"
+    "replicationFactor" (min 3 .Values.strimzi.replicas)
     "caSecret" (printf "%s-cluster-ca-cert" .Values.strimzi.cluster)
     "clientCertificates" true) -}}
 {{- end -}}
@@ -27,6 +28,7 @@ the listener of Strimzi's cluster with a certificate a service. */}}
 {{- $kafka := fromYaml (include "teleglas.kafka" .) -}}
 TELEGLAS_KAFKA__BOOTSTRAP: {{ $kafka.bootstrap | quote }}
 TELEGLAS_KAFKA__SECURITY_PROTOCOL: {{ $kafka.securityProtocol | quote }}
+TELEGLAS_KAFKA__REPLICATION_FACTOR: {{ $kafka.replicationFactor | int | quote }}
 {{- if $kafka.caSecret }}
 TELEGLAS_KAFKA__SSL_CA_FILE: /etc/teleglas/kafka-ca/ca.crt
 {{- end }}
@@ -36,10 +38,16 @@ TELEGLAS_KAFKA__SSL_KEY_FILE: /etc/teleglas/kafka-user/user.key
 {{- end }}
 {{- end -}}
 
-{{/* Settings of a service that are no secrets. */}}
+{{/* Whose X-Forwarded-For the gateway believes: a sidecar hands on what comes in from 127.0.0.6. */}}
+{{- define "teleglas.trustedProxies" -}}
+{{- $sidecar := .Values.mesh.enabled | ternary (list "127.0.0.6") list -}}
+{{- concat (list "127.0.0.1") $sidecar .Values.edge.trustedProxies | join "," -}}
+{{- end -}}
+
+{{/* Settings of the service `name` that are no secrets. */}}
 {{- define "teleglas.config" -}}
 {{- $root := .root -}}
-{{- $service := .service -}}
+{{- $service := fromYaml (include "teleglas.service" .) -}}
 {{- $targets := dict -}}
 {{- range $variable, $other := $service.targets -}}
 {{- if (fromYaml (include "teleglas.service" (dict "root" $root "name" $other))).enabled -}}
@@ -47,6 +55,9 @@ TELEGLAS_KAFKA__SSL_KEY_FILE: /etc/teleglas/kafka-user/user.key
 {{- end -}}
 {{- end -}}
 {{- $own := dict "TELEGLAS_SHUTDOWN_GRACE_S" (toString $service.shutdownGraceSeconds) -}}
+{{- if eq .name "gateway" -}}
+{{- $_ := set $own "TELEGLAS_EDGE__TRUSTED_PROXIES" (include "teleglas.trustedProxies" $root) -}}
+{{- end -}}
 {{- $kafka := fromYaml (include "teleglas.kafkaEnv" $root) -}}
 {{- range $variable, $value := mergeOverwrite $own $kafka $targets (deepCopy $root.Values.env) (deepCopy $service.env) }}
 {{ $variable }}: {{ $value | toString | quote }}
