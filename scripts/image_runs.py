@@ -42,7 +42,7 @@ def settings(stack: StackAddresses, http_port: int, grpc_port: int, venue: str) 
     return {
         **tools_settings(stack),
         "TELEGLAS_REDIS__URL": stack.redis_url,
-        "TELEGLAS_PRINCIPAL_SECRET": "a secret that only this test has",
+        "TELEGLAS_PRINCIPAL_SECRET": "a-secret-that-only-this-test-has",
         "TELEGLAS_HTTP__HOST": LOOPBACK,
         "TELEGLAS_HTTP__PORT": str(http_port),
         "TELEGLAS_GRPC__HOST": LOOPBACK,

@@ -100,6 +100,9 @@ class KafkaAdmin:
         client = AIOKafkaConsumer(enable_auto_commit=False, **options)
         try:
             await bounded("answer", client.start(), timeout_s)
+            # Asked for offsets, aiokafka would learn of one unknown topic at a time, 0.1 s each.
+            known = client._client.set_topics(topics)  # noqa: SLF001
+            await bounded("describe topics", known, timeout_s)
             begins = await bounded("tell offsets", client.beginning_offsets(partitions), timeout_s)
             ends = await bounded("tell offsets", client.end_offsets(partitions), timeout_s)
         finally:
