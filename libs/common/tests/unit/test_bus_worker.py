@@ -254,6 +254,45 @@ async def test_offset_that_retention_took_is_counted_and_skipped() -> None:
     assert store.numbers[TopicPartition(topic.name, 0)] == tuple(range(40, 50))
 
 
+async def test_what_retention_takes_from_a_reader_that_stands_is_counted() -> None:
+    """Not only at a start: records that vanish before a slow shard are no silent jump."""
+    bus, store, held = MemoryBus(max_records_per_partition=10), MemoryStore(), asyncio.Event()
+    topic = make_topic(partitions=1)
+    await bus.create([topic])
+    publisher = await make_publisher(bus)
+    lost: list[int] = []
+
+    class Metrics(NoMetrics):
+        def lost(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
+            lost.append(records)
+
+    async def slowly(shard: RememberingShard, incoming: Incoming[Progress]) -> None:
+        await held.wait()
+        await remember(shard, incoming)
+
+    worker = Worker(
+        bus,
+        [Route(topic, Progress, slowly)],
+        group="g",
+        shard_factory=lambda number: RememberingShard(number, store),
+        publisher=publisher,
+        service="tests",
+        settings=replace(FAST, max_inbox_records=5),
+        metrics=Metrics(),
+    )
+    task = asyncio.create_task(worker.run())
+    await publish(bus, [numbered(topic, 0, n) for n in range(8)])
+    await asyncio.sleep(0.1)
+    await publish(bus, [numbered(topic, 0, n) for n in range(8, 60)])
+    held.set()
+    await until(lambda: store.offsets.get(0, {}).get(topic.name) == 60)
+    worker.stop()
+    await task
+    seen = store.numbers[TopicPartition(topic.name, 0)]
+    assert len(seen) < 60
+    assert sum(lost) == 60 - len(seen)
+
+
 async def test_poison_without_a_twin_stops_the_worker() -> None:
     """A topic without dead letters cannot skip a record silently."""
     bus = MemoryBus()

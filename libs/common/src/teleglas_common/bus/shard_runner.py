@@ -183,11 +183,22 @@ class ShardRunner(Generic[S]):
         restart does not read them again.
         """
         topic = self._wiring.topics[record.topic]
+        missing = record.offset - self.offsets[record.topic]
+        if missing > 0 and not topic.compacted:
+            self._say_lost(record, missing)
         try:
             await self._dispatch(shard, topic, record)
         except PoisonError as poison:
             await self._bury(topic, record, poison)
         self.offsets[record.topic] = record.offset + 1
+
+    def _say_lost(self, record: Record, count: int) -> None:
+        """Retention took records while this shard stood: only a compacted log may have holes."""
+        _log.error(
+            "%d records of %s-%d before offset %d were gone before they were read",
+            count, record.topic, record.partition, record.offset,
+        )  # fmt: skip
+        self._wiring.metrics.lost(record.topic, self.number, count)
 
     async def _dispatch(self, shard: S, topic: Topic, record: Record) -> None:
         wiring = self._wiring
