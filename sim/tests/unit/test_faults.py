@@ -102,6 +102,14 @@ def test_checksum_is_spoiled_and_never_zero(bench: Bench) -> None:
     assert plain == b'{"x":1}'
 
 
+def test_a_garbled_frame_is_cut_in_half(bench: Bench) -> None:
+    """What is left of it is no JSON; the next one is whole."""
+    bench.board.add(Fault(FaultKind.GARBLE, count=1))
+    bench.hub.publish("a@trade", b'{"price":1}')
+    bench.hub.publish("a@trade", b'{"price":2}')
+    assert bench.ears.heard == [b'{"pri', b'{"price":2}']
+
+
 def test_duration_ends_a_fault(bench: Bench) -> None:
     """After its time a fault does nothing."""
     bench.board.add(Fault(FaultKind.DROP, duration_s=1.0))

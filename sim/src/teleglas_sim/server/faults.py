@@ -22,6 +22,7 @@ class FaultKind(StrEnum):
     REORDER = "reorder"
     STALL = "stall"
     CHECKSUM = "checksum"
+    GARBLE = "garble"
     SILENCE = "silence"
     DISCONNECT = "disconnect"
     REST = "rest"
@@ -157,6 +158,8 @@ class FaultBoard:
                 return [*same, *same]
             case FaultKind.CHECKSUM:
                 return [(stream, _spoil_checksum(payload))]
+            case FaultKind.GARBLE:
+                return [(stream, payload[: len(payload) // 2])]
             case FaultKind.STALL | FaultKind.REORDER:
                 self._hold(active, stream, payload)
                 return []
@@ -186,9 +189,7 @@ class FaultBoard:
         return due
 
 
-_FRAME_FAULTS = frozenset(
-    {FaultKind.DROP, FaultKind.REPEAT, FaultKind.REORDER, FaultKind.STALL, FaultKind.CHECKSUM}
-)
+_FRAME_FAULTS = frozenset(FaultKind) - {FaultKind.SILENCE, FaultKind.DISCONNECT, FaultKind.REST}
 _MARK = b'"checksum":'
 
 
