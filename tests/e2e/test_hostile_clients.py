@@ -23,7 +23,7 @@ from teleglas_common.testing import eventually
 from teleglas_gateway.settings import StreamSection
 from tests.support.product import rest, started
 from tests.support.standing import MAX_SUBSCRIPTIONS
-from tests.support.stream import Follower, following
+from tests.support.stream import Follower, following, not_reading, stream_url
 
 pytestmark = [
     pytest.mark.e2e,
@@ -39,10 +39,6 @@ LOG_REPLAYS = "teleglas_gateway_log_replays_total"
 FRAME_BYTES = 10 * 1024 * 1024
 
 Json = dict[str, Any]
-
-
-def stream_url(product: Product) -> str:
-    return product.running.gateway_url.replace("http", "ws", 1) + "/v1/stream"
 
 
 async def until_closed(connection: ClientConnection) -> tuple[list[Json], int | None]:
@@ -184,28 +180,8 @@ async def silent_sockets(product: Product) -> None:
 
 async def slow_reader(product: Product) -> None:
     """A client that reads nothing is closed, and counted by that name."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    parts = urlsplit(product.running.gateway_url)
-    client.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, (parts.hostname, parts.port))
-    headers = {"Authorization": f"Bearer {product.running.demo_key}"}
-    async with connect(
-        stream_url(product),
-        sock=client,
-        additional_headers=headers,
-        compression=None,
-        max_queue=1,
-        ping_interval=None,
-    ) as connection:
-        venues = ["binance", "binance-usdm", "okx"]
-        both = [*SYMBOLS, *(f"{name}-PERP" for name in SYMBOLS)]
-        for channel in ("trades", "books", "tickers"):
-            await subscribe(connection, channel, both, venue=venues, snapshot=True)
-        connection.transport.pause_reading()
+    async with not_reading(product, SYMBOLS):
         await asyncio.wait_for(_shed(product), 120)
-        connection.transport.abort()
 
 
 async def _shed(product: Product) -> None:

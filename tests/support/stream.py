@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from teleglas_cli.streaming import open_stream, subscribe
 from teleglas_cli.up.product import Product
 
-__all__ = ["Follower", "following"]
+__all__ = ["Follower", "following", "not_reading", "stream_url"]
 
 Json = dict[str, Any]
 Subject = tuple[str, str, str, str]
@@ -89,3 +91,32 @@ async def following(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def stream_url(product: Product) -> str:
+    return product.running.gateway_url.replace("http", "ws", 1) + "/v1/stream"
+
+
+@asynccontextmanager
+async def not_reading(product: Product, symbols: Sequence[str]) -> AsyncIterator[None]:
+    """A client that subscribes to much, has room for little and reads nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.setblocking(False)
+    parts = urlsplit(product.running.gateway_url)
+    await asyncio.get_running_loop().sock_connect(client, (parts.hostname, parts.port))
+    async with connect(
+        stream_url(product),
+        sock=client,
+        additional_headers={"Authorization": f"Bearer {product.running.demo_key}"},
+        compression=None,
+        max_queue=1,
+        ping_interval=None,
+    ) as connection:
+        venues = ["binance", "binance-usdm", "okx"]
+        both = [*symbols, *(f"{name}-PERP" for name in symbols)]
+        for channel in ("trades", "books", "tickers"):
+            await subscribe(connection, channel, both, venue=venues, snapshot=True)
+        connection.transport.pause_reading()
+        yield
+        connection.transport.abort()
