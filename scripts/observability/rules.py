@@ -19,11 +19,15 @@ BUDGET_PERIOD = "30d"
 def rules(windows: Windows | None = None) -> dict[str, Any]:
     """The content of a rule file."""
     shrunk = windows or Windows()
+    causes = shrunk.of_causes()
     return {
         "groups": [
             {"name": "teleglas-objectives", "rules": list(_objectives(shrunk))},
             {"name": "teleglas-burns", "rules": list(_burns(shrunk))},
-            {"name": "teleglas-causes", "rules": [_cause(one, shrunk) for one in CAUSES]},
+            {
+                "name": "teleglas-causes",
+                "rules": [_cause(one, causes) for one in CAUSES],
+            },
         ]
     }
 

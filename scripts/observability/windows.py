@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Windows", "seconds"]
 
@@ -20,10 +20,17 @@ def seconds(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Lengths times `scale`; a range is at least `least_s`, as a rate needs several scrapes."""
+    """Lengths times `scale`; a range is at least `least_s`, as a rate needs several scrapes, and
+    one of a cause at least `cause_least_s`, as faults come one after the other.
+    """
 
     scale: float = 1.0
     least_s: int = 0
+    cause_least_s: int = 0
+
+    def of_causes(self) -> Windows:
+        """The same for causes."""
+        return replace(self, least_s=max(self.least_s, self.cause_least_s))
 
     def of(self, text: str) -> str:
         if self.scale == 1.0:

@@ -27,7 +27,7 @@ __all__ = ["Jaeger", "Prometheus", "Traced", "alerting", "scraping", "tracing"]
 
 SOURCES = Path(__file__).parents[2] / "deploy/observability"
 LOOPBACK = "127.0.0.1"
-SHRUNK = Windows(scale=1 / 180, least_s=5)
+SHRUNK = Windows(scale=1 / 180, least_s=5, cause_least_s=20)
 """An hour is 20 s, five minutes are 5 s: the shortest in which a scrape a second gives a rate."""
 Json = dict[str, Any]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -27,14 +28,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
-BY_HISTORY = {
-    "RestartLoop": "a start takes longer than the shrunk window",
-    "TradesLost": "the simulator's history gives back every trade",
-    "ScoresStop": "candles of a minute do not close within a shrunk window of seconds",
-    "ForecastsStop": "as ScoresStop",
-    "ForecastCoverageLow": "needs fifty forecasts that miss",
-    "MarketStale": "needs a venue whose marks stop while its neighbours' go on",
-}
+BY_HISTORY = {"ForecastCoverageLow": "needs fifty forecasts that miss"}
 """Alerts whose faults are not made here; promtool fires each by a history (test_files)."""
 
 
@@ -145,6 +139,33 @@ async def test_a_store_of_traces_that_is_away(world: World) -> None:
     await world.fires("TracesLost")
     await jaeger.start()
     await world.clears("TracesLost")
+
+
+async def test_a_service_that_starts_again_and_again(world: World) -> None:
+    async def assert_seen() -> None:
+        await again(world, "prediction")
+        assert "RestartLoop" in {name for name, _, _ in await world.prometheus.firing()}
+
+    await eventually(assert_seen, timeout_s=FIRES_S, every_s=1)
+    await world.clears("RestartLoop")
+
+
+async def stands_at_the_end(world: World, schema: str, minutes: int, alert: str) -> None:
+    """A service's shards stand while candles close, and so it makes nothing of them."""
+    period_s = 60 * minutes
+    await asyncio.sleep((period_s - 28 - time.time()) % period_s)
+    async with connected(world.product) as database, database.transaction():
+        await database.execute(f"LOCK TABLE {schema}.shard_checkpoints IN ACCESS EXCLUSIVE MODE")
+        await world.fires(alert)
+    await world.clears(alert)
+
+
+async def test_a_scorer_that_stands(world: World) -> None:
+    await stands_at_the_end(world, "signal_scorer", 1, "ScoresStop")
+
+
+async def test_a_forecaster_that_stands(world: World) -> None:
+    await stands_at_the_end(world, "prediction", 5, "ForecastsStop")
 
 
 async def again(world: World, name: str) -> None:
