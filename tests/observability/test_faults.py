@@ -28,7 +28,10 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
-BY_HISTORY = {"ForecastCoverageLow": "needs fifty forecasts that miss"}
+BY_HISTORY = {
+    "ForecastCoverageLow": "needs fifty forecasts that miss",
+    "ReconnectsFrequent": "back-off allows no ten breaks within the shrunk twenty seconds",
+}
 """Alerts whose faults are not made here; promtool fires each by a history (test_files)."""
 
 
@@ -141,9 +144,13 @@ async def test_a_store_of_traces_that_is_away(world: World) -> None:
     await world.clears("TracesLost")
 
 
-async def test_a_service_that_starts_again_and_again(world: World) -> None:
+async def test_a_service_that_dies_again_and_again(world: World) -> None:
+    process = world.product.processes["prediction"]
+    await world.product.leave("prediction")
+
     async def assert_seen() -> None:
-        await again(world, "prediction")
+        await process.kill9()
+        await process.start()
         assert "RestartLoop" in {name for name, _, _ in await world.prometheus.firing()}
 
     await eventually(assert_seen, timeout_s=FIRES_S, every_s=1)
