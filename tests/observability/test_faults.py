@@ -30,7 +30,6 @@ pytestmark = [
 
 BY_HISTORY = {
     "ForecastCoverageLow": "needs fifty forecasts that miss",
-    "ReconnectsFrequent": "back-off allows no ten breaks within the shrunk twenty seconds",
 }
 """Alerts whose faults are not made here; promtool fires each by a history (test_files)."""
 

@@ -76,6 +76,10 @@ async def test_a_venue_that_loses_frames(world: World) -> None:
     await repeated(world, "GapsFrequent", "binance", 2, kind="drop", match="*", every=3, count=60)
 
 
+async def test_connections_that_break(world: World) -> None:
+    await repeated(world, "ReconnectsFrequent", "binance", 1, kind="disconnect")
+
+
 async def test_a_venue_that_sends_late(world: World) -> None:
     await ordered(fault_url(world, "binance"), kind="stall", duration_s=25)
     await world.fires("ClocksDisagree")
