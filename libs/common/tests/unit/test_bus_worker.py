@@ -58,6 +58,20 @@ FAST = WorkerSettings(
 )
 
 
+class Heard(NoMetrics):
+    """What was said of lost records and of lag."""
+
+    def __init__(self) -> None:
+        self.lost_records: list[int] = []
+        self.lags: list[int] = []
+
+    def lost(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
+        self.lost_records.append(records)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
+        self.lags.append(records)
+
+
 class KillableBus(MemoryBus):
     """Knows the consumers that it made, so that a test can crash their owner."""
 
@@ -226,15 +240,7 @@ async def test_offset_that_retention_took_is_counted_and_skipped() -> None:
     publisher = await make_publisher(bus)
     await publish(bus, [numbered(topic, 0, n) for n in range(50)])
     store.save(0, {}, {topic.name: 15})
-    lost: list[int] = []
-    lags: list[int] = []
-
-    class Metrics(NoMetrics):
-        def lost(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
-            lost.append(records)
-
-        def lag(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
-            lags.append(records)
+    metrics = Heard()
 
     worker = Worker(
         bus,
@@ -244,13 +250,13 @@ async def test_offset_that_retention_took_is_counted_and_skipped() -> None:
         publisher=publisher,
         service="tests",
         settings=FAST,
-        metrics=Metrics(),
+        metrics=metrics,
     )
     task = asyncio.create_task(worker.run())
-    await until(lambda: store.offsets[0][topic.name] == 50 and lags and lags[-1] == 0)
+    await until(lambda: store.offsets[0][topic.name] == 50 and metrics.lags[-1:] == [0])
     worker.stop()
     await task
-    assert lost == [25]
+    assert metrics.lost_records == [25]
     assert store.numbers[TopicPartition(topic.name, 0)] == tuple(range(40, 50))
 
 
@@ -260,11 +266,7 @@ async def test_what_retention_takes_from_a_reader_that_stands_is_counted() -> No
     topic = make_topic(partitions=1)
     await bus.create([topic])
     publisher = await make_publisher(bus)
-    lost: list[int] = []
-
-    class Metrics(NoMetrics):
-        def lost(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002 - a port
-            lost.append(records)
+    metrics = Heard()
 
     async def slowly(shard: RememberingShard, incoming: Incoming[Progress]) -> None:
         await held.wait()
@@ -278,7 +280,7 @@ async def test_what_retention_takes_from_a_reader_that_stands_is_counted() -> No
         publisher=publisher,
         service="tests",
         settings=replace(FAST, max_inbox_records=5),
-        metrics=Metrics(),
+        metrics=metrics,
     )
     task = asyncio.create_task(worker.run())
     await publish(bus, [numbered(topic, 0, n) for n in range(8)])
@@ -290,7 +292,7 @@ async def test_what_retention_takes_from_a_reader_that_stands_is_counted() -> No
     await task
     seen = store.numbers[TopicPartition(topic.name, 0)]
     assert len(seen) < 60
-    assert sum(lost) == 60 - len(seen)
+    assert sum(metrics.lost_records) == 60 - len(seen)
 
 
 async def test_poison_without_a_twin_stops_the_worker() -> None:
