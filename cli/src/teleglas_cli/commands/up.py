@@ -120,6 +120,8 @@ class _Run:
             await product.stop()
             self.progress.step("stopped")
         self.summary.errors += product.errors
+        if self.summary.errors:
+            self.progress.step(f"ends with 1, as this went wrong: {'; '.join(self.summary.errors)}")
         if self.options.summary is not None:
             self.summary.write(self.options.summary)
         return 1 if self.summary.errors else 0
