@@ -84,3 +84,26 @@ async def test_a_venue_that_sends_late(world: World) -> None:
     await ordered(fault_url(world, "binance"), kind="stall", duration_s=25)
     await world.fires("ClocksDisagree")
     await world.clears("ClocksDisagree")
+
+
+TWELVE_EACH = """
+SELECT min(made) FROM (
+    SELECT count(*) AS made FROM prediction.ledger
+    WHERE horizon_ns = 300000000000 AND outcome_price IS NOT NULL GROUP BY instrument
+) AS each HAVING min(made) >= 12
+"""
+
+
+async def test_a_market_that_no_forecast_expected(world: World) -> None:
+    """News move every price further than any interval reaches: what was open misses, some five
+    forecasts of each instrument, which is more than a fifth of its first seventeen.
+    """
+    async with connected(world.product) as database:
+
+        async def assert_known() -> None:
+            assert await database.fetchval(TWELVE_EACH) is not None
+
+        await eventually(assert_known, timeout_s=1_500, every_s=5)
+    await ordered(f"{world.product.venues['binance']['rest']}/control/news", share=-0.15)
+    await world.fires("ForecastCoverageLow", timeout_s=480)
+    await world.clears("ForecastCoverageLow", timeout_s=1_200)

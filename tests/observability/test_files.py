@@ -58,6 +58,15 @@ def test_every_alert_fires_and_clears_at_its_real_windows(tmp_path: Path) -> Non
     print(f"{len(CASES)} histories of {len(expected)} alerts: each fires and clears")
 
 
+def test_every_alert_is_fired_by_a_fault_too() -> None:
+    """The files of faults name every alert."""
+    source = "".join(
+        path.read_text() for path in sorted(Path(__file__).parent.glob("test_faults*"))
+    )
+    named = set(re.findall(r'"([A-Z][A-Za-z]+)"', source))
+    assert {rule["alert"] for rule in alerts(rules())} <= named
+
+
 def written(folder: Path, alert: str) -> str:
     """A file of promtool's for one alert, with the rules that it stands on and no others: all of
     them at every step would take minutes.

@@ -44,7 +44,7 @@ class World:
     models: Path
     """The registry of prediction, empty at first."""
 
-    async def fires(self, *names: str, severity: str = "") -> None:
+    async def fires(self, *names: str, severity: str = "", timeout_s: float = FIRES_S) -> None:
         """All of these fire."""
 
         async def assert_firing() -> None:
@@ -52,9 +52,9 @@ class World:
             seen = {name for name, level, _ in firing if not severity or level == severity}
             assert seen.issuperset(names), f"expected {names}, firing: {sorted(firing)}"
 
-        await eventually(assert_firing, timeout_s=FIRES_S, every_s=0.5)
+        await eventually(assert_firing, timeout_s=timeout_s, every_s=0.5)
 
-    async def clears(self, *names: str) -> None:
+    async def clears(self, *names: str, timeout_s: float = CLEARS_S) -> None:
         """None of these fires any more, but for the burn of days, whose windows are the longest."""
 
         async def assert_clear() -> None:
@@ -62,7 +62,7 @@ class World:
             left = {one for one in firing if one[0] in names and one[2] not in ("1d", "3d")}
             assert not left
 
-        await eventually(assert_clear, timeout_s=CLEARS_S, every_s=0.5)
+        await eventually(assert_clear, timeout_s=timeout_s, every_s=0.5)
 
 
 @asynccontextmanager

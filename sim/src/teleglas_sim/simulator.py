@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from math import log1p
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,7 +27,7 @@ from teleglas_sim.server import (
 from teleglas_sim.settings import Settings
 from teleglas_sim.truth import TruthLog
 
-__all__ = ["Simulator", "WhaleOrder"]
+__all__ = ["News", "Simulator", "WhaleOrder"]
 
 # After a stall (a suspended laptop) the market does not replay the lost time: it goes on from now.
 LONGEST_CATCH_UP_MS = 2_000
@@ -45,6 +46,12 @@ class WhaleOrder(msgspec.Struct, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.notional is not None and self.notional <= 0:
             raise ValueError(f"expected a notional above 0, got {self.notional}")
+
+
+class News(msgspec.Struct, forbid_unknown_fields=True):
+    """Every fair price moves by `share` at once: 0.05 is 5 % up."""
+
+    share: Annotated[float, msgspec.Meta(ge=-0.5, le=1.0)]
 
 
 class Simulator:
@@ -120,6 +127,7 @@ class Simulator:
         )
         for venue, server in self.servers.items():
             server.controls["whale"] = partial(self._plant_here, venue)
+            server.controls["news"] = self._break_news
         for server, (ws_port, rest_port) in zip(self.servers.values(), ports, strict=True):
             await server.start(ws_port, rest_port, host=settings.host)
         if self.truth is not None:
@@ -168,6 +176,10 @@ class Simulator:
     def _plant_here(self, venue: Venue, body: bytes) -> dict[str, str]:
         order = msgspec.json.decode(body, type=WhaleOrder)
         return {"parent": self.plant(msgspec.structs.replace(order, venue=venue))}
+
+    def _break_news(self, body: bytes) -> dict[str, bool]:
+        self.market.prices.jump(log1p(msgspec.json.decode(body, type=News).share))
+        return {"accepted": True}
 
     async def _run(self) -> None:
         step_ms = self.market.config.step_ms

@@ -108,6 +108,28 @@ async def test_a_whale_can_be_ordered(simulator: Simulator) -> None:
     assert float(record["notional"]) > 1_000_000
 
 
+async def test_news_move_every_price(simulator: Simulator) -> None:
+    """At once and for good; what is no share is refused."""
+    url = simulator.urls()["binance"]["rest"]
+
+    async def price(http: ClientSession, symbol: str) -> float:
+        async with http.get(f"{url}/api/v3/ticker/24hr?symbol={symbol}") as answer:
+            return float((await answer.json())["lastPrice"])
+
+    async with ClientSession() as http:
+        before = {symbol: await price(http, symbol) for symbol in ("BTCUSDT", "ETHUSDT")}
+        async with http.post(f"{url}/control/news", json={"share": 0.1}) as answer:
+            assert answer.status == 200
+        async with http.post(f"{url}/control/news", json={"share": 7}) as answer:
+            assert answer.status == 400
+
+        async def assert_moved() -> None:
+            for symbol, old in before.items():
+                assert await price(http, symbol) == pytest.approx(old * 1.1, rel=0.01)
+
+        await eventually(assert_moved)
+
+
 async def test_instruments_say_what_their_sizes_mean(simulator: Simulator) -> None:
     """Ticks and lots on Binance, contract values and kinds on OKX."""
     urls = simulator.urls()

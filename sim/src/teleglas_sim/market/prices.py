@@ -79,6 +79,10 @@ class FairPrices:
         """How busy the whole market is: follows the common volatility."""
         return float(np.exp(0.5 * (self._volatility[0, 0] + self._volatility[1, 0])))
 
+    def jump(self, log_move: float) -> None:
+        """Move every asset at once, for good."""
+        self._log += log_move
+
     def push(self, instrument: int, log_move: float, *, lasting: float) -> None:
         """Let a trade's move stay: `lasting` of it for all venues of the asset, the rest here
         for a while.
