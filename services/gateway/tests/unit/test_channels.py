@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from google.protobuf.json_format import Parse
 
@@ -17,7 +18,7 @@ from teleglas_common.bus.ports import PoisonError
 from teleglas_contracts.messages import MESSAGES
 from teleglas_gateway.channels import BY_NAME, CHANNELS
 from teleglas_gateway.channels.base import Channel, Policy
-from teleglas_gateway.channels.tickers import merge
+from teleglas_gateway.channels.tickers import merged
 from teleglas_gateway.domain.commands import Subscribe
 from teleglas_gateway.domain.symbols import Catalogue, Listing
 from teleglas_gateway.domain.weight import impact_of
@@ -173,8 +174,24 @@ def test_a_tickers_change_of_zero_replaces_what_was():
     whole.funding_rate.mantissa, whole.funding_rate.exponent = 5, -4
     whole.last_price = 100
     change.funding_rate.mantissa, change.funding_rate.exponent = 0, -4
-    merge(whole, change)
-    assert (whole.funding_rate.mantissa, whole.last_price) == (0, 100)
+    after = merged(whole, change)
+    assert (after.funding_rate.mantissa, after.last_price) == (0, 100)
+    assert whole.funding_rate.mantissa == 5
+
+
+def test_a_ticker_does_not_grow_by_its_changes():
+    """Some hundred a second come for months."""
+    whole = Ticker()
+
+    def merge(count: int) -> None:
+        nonlocal whole
+        for number in range(count):
+            whole = merged(whole, Ticker(source=f"binance/0/tickers-{number:040}"))
+
+    merge(5_000)
+    before = psutil.Process().memory_info().rss
+    merge(50_000)
+    assert psutil.Process().memory_info().rss - before < 1 << 20
 
 
 def _leaves(value: object, name: str = "") -> list[tuple[str, object]]:

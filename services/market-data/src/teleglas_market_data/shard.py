@@ -248,11 +248,7 @@ class MarketShard:
         """Merge what changed into the market's ticker."""
         market = (update.venue, update.instrument)
         known = self.tickers.get(market)
-        if known is None:
-            known = self.tickers[market] = Ticker()
-            known.CopyFrom(update)
-        else:
-            merge_ticker(known, update)
+        self.tickers[market] = update if known is None else merge_ticker(known, update)
         self.fresh_tickers.add(market)
 
     def note_top_before(self, market: Market, ts: int) -> None:

@@ -14,7 +14,7 @@ from teleglas_gateway.domain.fences import WriterFence
 from teleglas_gateway.domain.numbers import Numbers
 from teleglas_gateway.domain.positions import SubjectKey
 
-__all__ = ["CHANNEL", "merge", "ticker_data"]
+__all__ = ["CHANNEL", "merged", "ticker_data"]
 
 NAME = "tickers"
 _DECIMALS = ("funding_rate", "open_interest", "volume_24h", "quote_volume_24h")
@@ -42,24 +42,24 @@ class TickerFold:
             *(NAME, message.venue, message.instrument),
             *(message.price_exponent, message.size_exponent, *decimals),
         )
-        whole = self._whole.get(subject)
-        if whole is None:
-            whole = self._whole[subject] = message
-        else:
-            merge(whole, message)
+        known = self._whole.get(subject)
+        whole = self._whole[subject] = message if known is None else merged(known, message)
         return (Part(subject, 0, whole),)
 
     def current(self, subject: SubjectKey) -> ticker_pb2.Ticker | None:
         return self._whole.get(subject)
 
 
-def merge(whole: ticker_pb2.Ticker, change: ticker_pb2.Ticker) -> None:
-    """Lay a change over a ticker, in place.
+def merged(known: ticker_pb2.Ticker, change: ticker_pb2.Ticker) -> ticker_pb2.Ticker:
+    """A ticker with a change laid over it. A new message: one that is written again and again
+    grows, as protobuf frees no string that was replaced before it frees the message.
 
     A Decimal goes over as a whole: protobuf would keep the old mantissa where the new one is 0. A
     change of scale drops the numbers of the old scale.
     """
-    rescaled = (whole.price_exponent, whole.size_exponent) != (
+    whole = ticker_pb2.Ticker()
+    whole.CopyFrom(known)
+    rescaled = (known.price_exponent, known.size_exponent) != (
         change.price_exponent,
         change.size_exponent,
     )
@@ -69,6 +69,7 @@ def merge(whole: ticker_pb2.Ticker, change: ticker_pb2.Ticker) -> None:
     whole.price_exponent, whole.size_exponent = change.price_exponent, change.size_exponent
     whole.ts_event, whole.ts_basis = change.ts_event, change.ts_basis
     whole.MergeFrom(change)
+    return whole
 
 
 def ticker_data(ticker: ticker_pb2.Ticker, numbers: Numbers) -> Body:

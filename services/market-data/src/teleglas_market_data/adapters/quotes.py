@@ -36,30 +36,36 @@ def check_ticker(ticker: Ticker) -> None:
             )
 
 
-def merge_ticker(known: Ticker, update: Ticker) -> None:
-    """Bring `known` up to date; what the update leaves unset stays."""
+def merge_ticker(known: Ticker, update: Ticker) -> Ticker:
+    """`known` brought up to date; what the update leaves unset stays.
+
+    A new message: one that is written again and again grows, as protobuf frees no string that was
+    replaced before it frees the message.
+    """
     prices = min(known.price_exponent, update.price_exponent)
     sizes = min(known.size_exponent, update.size_exponent)
-    _refine(known, prices, sizes)
-    newest = max(known.ts_event, update.ts_event)
-    scaled = Ticker()
-    scaled.CopyFrom(update)
-    _refine(scaled, prices, sizes)
-    for field, value in scaled.ListFields():
-        if field.message_type is not None:
-            getattr(known, field.name).CopyFrom(value)
-        else:
-            setattr(known, field.name, value)
-    known.ts_event = newest
+    change = _refined(update, prices, sizes)
+    merged = Ticker()
+    merged.CopyFrom(_refined(known, prices, sizes))
+    for field, _ in change.ListFields():
+        if field.message_type is not None:  # else a mantissa of 0 would leave the old one
+            merged.ClearField(field.name)  # type: ignore[arg-type]
+    merged.MergeFrom(change)
+    merged.price_exponent, merged.size_exponent = prices, sizes
+    merged.ts_event = max(known.ts_event, update.ts_event)
+    return merged
 
 
-def _refine(ticker: Ticker, prices: int, sizes: int) -> None:
-    if ticker.price_exponent != prices:
-        _multiply(ticker, PRICES, 10 ** (ticker.price_exponent - prices))
-        ticker.price_exponent = prices
-    if ticker.size_exponent != sizes:
-        _multiply(ticker, SIZES, 10 ** (ticker.size_exponent - sizes))
-        ticker.size_exponent = sizes
+def _refined(ticker: Ticker, prices: int, sizes: int) -> Ticker:
+    """The same at exponents that are as fine or finer."""
+    if (ticker.price_exponent, ticker.size_exponent) == (prices, sizes):
+        return ticker
+    fine = Ticker()
+    fine.CopyFrom(ticker)
+    _multiply(fine, PRICES, 10 ** (ticker.price_exponent - prices))
+    _multiply(fine, SIZES, 10 ** (ticker.size_exponent - sizes))
+    fine.price_exponent, fine.size_exponent = prices, sizes
+    return fine
 
 
 def _multiply(ticker: Ticker, names: frozenset[str], factor: int) -> None:
