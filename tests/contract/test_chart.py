@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.chart import CHART, needs_helm, rendered
+
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "deploy/helm/teleglas"
 FILES = ("values.yaml", "values-laptop.yaml", "values-small.yaml", "values-production.yaml")
 
 
@@ -46,3 +47,21 @@ def test_every_variable_is_a_setting_of_its_service(name):
 def test_the_chart_runs_every_service_that_has_settings():
     """None is forgotten, none made up."""
     assert set(values("values.yaml")["services"]) == set(settings())
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("preset", "copies"), [("values-laptop.yaml", "1"), ("values-small.yaml", "3")]
+)
+def test_what_the_gateway_is_told_of_its_surroundings(preset, copies):
+    """Whose X-Forwarded-For counts, and how many copies a topic has."""
+    options = ("--set", "edge.trustedProxies={10.0.0.0/8,192.0.2.7}")
+    found = [
+        one["data"]
+        for one in rendered(preset, *options)["ConfigMap"]
+        if "TELEGLAS_EDGE__TRUSTED_PROXIES" in one.get("data", {})
+    ]
+    assert len(found) == 1
+    told = found[0]
+    assert told["TELEGLAS_EDGE__TRUSTED_PROXIES"] == "127.0.0.1,127.0.0.6,10.0.0.0/8,192.0.2.7"
+    assert told["TELEGLAS_KAFKA__REPLICATION_FACTOR"] == copies

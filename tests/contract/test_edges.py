@@ -7,12 +7,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import os
-import shutil
-import subprocess
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,9 +26,9 @@ from teleglas_common.settings import (
 )
 from teleglas_ingest.settings import BinanceSection, BinanceUsdmSection, OkxSection
 from teleglas_notification.settings import TelegramSection
+from tests.support.chart import CHART, needs_helm, rendered
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "deploy" / "helm" / "teleglas"
 EDGES = yaml.safe_load((CHART / "edges.yaml").read_text())
 SERVICES = [row.name for row in TABLE]
 METHODS: dict[str, dict[str, Any]] = {
@@ -223,27 +218,8 @@ def test_no_edge_is_named_twice_and_each_says_why() -> None:
             seen.add(one)
 
 
-HELM = os.environ.get("TELEGLAS_HELM") or shutil.which("helm")
-needs_helm = pytest.mark.skipif(
-    HELM is None, reason="helm is neither on the PATH nor TELEGLAS_HELM"
-)
 PRESETS = sorted(path.name for path in CHART.glob("values-*.yaml"))
 Edge = tuple[str, str, int]
-
-
-@cache
-def rendered(preset: str, *options: str) -> dict[str, list[dict[str, Any]]]:
-    """What the chart makes of a preset, by kind."""
-    command = [str(HELM), "template", "teleglas", str(CHART), "--namespace", "here"]
-    command += ["--kube-version", "1.34.0"]
-    command += ["--values", str(CHART / preset), "--set", "mesh.enabled=true", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for document in yaml.safe_load_all(done.stdout):
-        if document:
-            found[document["kind"]].append(document)
-    return found
 
 
 def pods_of(kinds: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[int]]:
