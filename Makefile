@@ -66,7 +66,7 @@ test-observability: $(INSTALLED) ## Rules, alerts, dashboards and traces on real
 observability: $(INSTALLED) ## Rewrite rules, dashboards and the chart's copies of deploy/observability
 	@$(BIN)/python -m scripts.observability
 
-chaos: $(INSTALLED) ## Kill services and brokers under load, N times each
+chaos: $(INSTALLED) ## Kill services and brokers under load, N times each; TELEGLAS_DOWN_S=300 for the Bot API too
 	@TELEGLAS_CHAOS_ROUNDS=$(N) $(BIN)/pytest -m chaos tests/chaos $(call report,chaos) $(PYTEST_ARGS)
 
 images: $(INSTALLED) ## Build every container image, start each, print sizes and start times
