@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from teleglas_ingest.domain.numbers import MAX_PRICE, Exact, RefusedError, exact, parser, scaled
@@ -22,6 +22,10 @@ def test_scaled_agrees_with_decimal_or_refuses_what_is_too_fine(text: str, expon
 
 
 @given(PLAIN, st.integers(-10, 0))
+@example("99999999999999.9", 0)
+@example("9999999999.99999", -4)
+@example("9007199254.740993", -6)
+@example("90071992.54740993", -8)
 def test_parser_agrees_with_scaled_within_its_limits(text: str, exponent: int) -> None:
     """The fast way gives what the slow way gives."""
     parse = parser(exponent, most=MAX_PRICE, zero=True)
@@ -60,6 +64,10 @@ def test_parser_survives_any_text(text: str) -> None:
         ("1_0.00000000", "not_decimal"),
         ("+1.0", "not_decimal"),
         (" 1.0", "not_decimal"),
+        ("\n1.0", "not_decimal"),
+        ("1.0 ", "not_decimal"),
+        ("01.0e0", "not_decimal"),
+        ("-0.0", "negative"),
         ("", "not_decimal"),
         (".", "not_decimal"),
         ("1.2.3", "not_decimal"),
