@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,19 @@ def ours(frames: Sequence[bytes], *, with_book: bool) -> Callable[[], int]:
     venue = BinanceSpot(_NoRest(), "ws://unused")
     channels = (Channel.TRADES, Channel.BOOKS, Channel.TICKERS)
     routes = venue.routes(venue.streams(market, channels), {"BTCUSDT": market})
-    book = Book()
+    key, book = venue.key, Book()
 
     def decode() -> int:
         events = 0
         for frame in frames:
-            _, route = routes[venue.key(frame)]
+            _, route = routes[key(frame)]
             events += len(route(frame, 1))
         return events
 
     def decode_and_apply() -> int:
         events = 0
         for frame in frames:
-            _, route = routes[venue.key(frame)]
+            _, route = routes[key(frame)]
             for event in route(frame, 1):
                 events += 1
                 if type(event) is BookChange:
@@ -214,11 +215,17 @@ def main() -> None:
     bare = bare_msgspec(frames)
     taken: dict[str, list[float]] = {}
     with cryptofeed(frames) as peer:
+        runs: dict[str, Callable[[], float]] = {
+            "codec": partial(_seconds, codec),
+            "msgspec": partial(_seconds, bare),
+            "with book": partial(_seconds, with_book),
+            "cryptofeed": peer,
+        }
+        order = list(runs)
         for _ in range(ROUNDS + 1):
-            taken.setdefault("codec", []).append(_seconds(codec))
-            taken.setdefault("msgspec", []).append(_seconds(bare))
-            taken.setdefault("with book", []).append(_seconds(with_book))
-            taken.setdefault("cryptofeed", []).append(peer())
+            for name in order:
+                taken.setdefault(name, []).append(runs[name]())
+            order.append(order.pop(0))  # no one always follows the same one's caches
     for name, seconds in taken.items():
         seconds.pop(0)  # the warm-up
         print(f"{name:<11} {len(frames) / statistics.median(seconds):>10,.0f} updates/s")
