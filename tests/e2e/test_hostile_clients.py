@@ -25,13 +25,13 @@ from tests.support.product import rest, started
 from tests.support.standing import MAX_SUBSCRIPTIONS
 from tests.support.stream import Follower, following, not_reading, stream_url
 
+ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(600 + ROUNDS),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
-ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
 RESUMING = 10
 """Clients that share the rounds."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "XRP-USDT", "DOGE-USDT")

@@ -59,7 +59,8 @@ class Inbox:
             return True
         self._arrived.clear()
         try:
-            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
         except TimeoutError:
             return False
         return any(self._queues.values())

@@ -36,6 +36,8 @@ from teleglas_contracts.topic import Topic
 __all__ = ["Phase", "RetriesExhaustedError", "ShardRunner", "Wiring"]
 
 S = TypeVar("S", bound=Shard)
+_IDLE_S = 30.0
+"""A shard that has nothing to store waits so long for records at a time."""
 _log = logging.getLogger(__name__)
 
 
@@ -152,8 +154,11 @@ class ShardRunner(Generic[S]):
         self._since_checkpoint = 0
         self._checkpointed_at = loop.time()
         while not self._stopping.is_set():
+            is_idle = not self._since_checkpoint
             left_s = self._checkpointed_at + settings.checkpoint_interval_s - loop.time()
-            if await self.inbox.wait(max(0.001, left_s)):
+            if await self.inbox.wait(_IDLE_S if is_idle else max(0.001, left_s)):
+                if is_idle:
+                    self._checkpointed_at = loop.time()  # nothing to store until now
                 await self._go_around(shard)
             due = loop.time() - self._checkpointed_at >= settings.checkpoint_interval_s
             if due or self._since_checkpoint >= settings.checkpoint_records:

@@ -32,6 +32,11 @@ class TradeBatcher:
             return self.take()
         return None
 
+    @property
+    def due_ns(self) -> int | None:
+        """When what waits has to go; None where nothing does."""
+        return self._opened_ns + self._max_age_ns if self._trades else None
+
     def take(self) -> list[Trade] | None:
         """Return what waits, whatever its age; None where nothing does."""
         trades, self._trades = self._trades, []

@@ -301,8 +301,10 @@ class MarketFeed(BookFeed):
 
     # --- time --------------------------------------------------------------------------------
 
-    def tick(self, now_ns: int, ts_ingest: int) -> None:
-        """Publish what is due. Called some two hundred times a second."""
+    def tick(self, now_ns: int, ts_ingest: int) -> int | None:
+        """Publish what is due; return after how many ns the rest is, None where nothing waits.
+        Called some two hundred times a second while frames come.
+        """
         self.watch_book(now_ns)
         due = self._batcher.due(now_ns)
         if due is not None:
@@ -310,6 +312,11 @@ class MarketFeed(BookFeed):
         self._put_ticker(self._quotes.due(ts_ingest))
         if now_ns - self._snapshot_ns >= self._policy.snapshot_every_ns:
             self._put_snapshot(now_ns, ts_ingest)
+        trades_ns, quote_ts = self._batcher.due_ns, self._quotes.due_ts
+        if quote_ts is None:
+            return trades_ns - now_ns if trades_ns is not None else None
+        quote_in = quote_ts - ts_ingest
+        return quote_in if trades_ns is None else min(quote_in, trades_ns - now_ns)
 
     def flush(self) -> None:
         """Publish all that is in hand: a progress mark or the end follows."""

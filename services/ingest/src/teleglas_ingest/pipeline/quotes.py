@@ -26,6 +26,11 @@ class Quotes:
             return self.take()
         return None
 
+    @property
+    def due_ts(self) -> int | None:
+        """When what waits has to go; None where nothing does."""
+        return self._waiting.ts_ingest + self._window_ns if self._waiting is not None else None
+
     def take(self) -> Ticker | None:
         waiting, self._waiting = self._waiting, None
         return waiting

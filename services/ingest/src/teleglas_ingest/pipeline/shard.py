@@ -42,8 +42,8 @@ __all__ = ["Shard", "ShardPolicy"]
 
 _log = structlog.get_logger(__name__)
 
-TICK_S, IDLE_TICK_S = 0.005, 0.02
-"""Between looks at what waits to be written; the longer one while no frame came in between."""
+TICK_S, IDLE_TICK_S = 0.005, 0.25
+"""Between looks at what waits to be written; the longer one while nothing comes nor waits."""
 
 
 class ShardPolicy(Struct, frozen=True, kw_only=True):
@@ -89,6 +89,8 @@ class Shard:
         self._monotonic_ns = monotonic_ns
         self._silences: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
+        self._came = asyncio.Event()
+        """Set by every event, cleared by the tick that follows."""
         self._counted: Counter[str] = Counter()
         self._repairs = RepairShop(
             venue,
@@ -211,6 +213,7 @@ class Shard:
             if feed.leaves_hole(event) and session.hold(event):
                 return
         self._events[type(event).__name__] += 1
+        self._came.set()
         if isinstance(event, Trade):
             feed.on_trade(event, now_ns)
         elif isinstance(event, Ticker):
@@ -313,13 +316,20 @@ class Shard:
             link.press(pressed)
 
     async def _tick(self) -> None:
-        frames = 0
+        """While events come, one tick follows the other; else the next is when something is due."""
+        wait_s = IDLE_TICK_S
         while True:
-            before, frames = frames, sum(link.frames for link in self.links)
-            await asyncio.sleep(IDLE_TICK_S if frames == before else TICK_S)
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._came.wait()
+                await asyncio.sleep(TICK_S)
+                self._came.clear()
+            except TimeoutError:
+                pass
             now_ns, ts_ingest = self._monotonic_ns(), self._wall_ns()
-            for feed in self.feeds.values():
-                feed.tick(now_ns, ts_ingest)
+            waits = [feed.tick(now_ns, ts_ingest) for feed in self.feeds.values()]
+            due_ns = min((wait for wait in waits if wait is not None), default=None)
+            wait_s = IDLE_TICK_S if due_ns is None else min(max(due_ns / 1e9, 0.0), IDLE_TICK_S)
 
     async def _progress(self) -> None:
         """At round times, so that the marks of all venues leave together."""

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
 from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
+from teleglas_common.bus.kafka.fetching import FetchSessions, keep_sessions
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.rebalance import Change, NumberAssignor, RebalanceBridge
 from teleglas_common.bus.kafka.settings import KafkaSettings
@@ -55,6 +56,7 @@ class KafkaGroupConsumer:
         self._group = group
         self._listener: Rebalance | None = None
         self._client: AIOKafkaConsumer | None = None
+        self._fetches: FetchSessions | None = None
         self._bridge: RebalanceBridge | None = None
         self._owned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -138,7 +140,7 @@ class KafkaGroupConsumer:
         return offset
 
     def known_ends(self, max_age_s: float) -> Mapping[TopicPartition, int]:
-        return last_answers(self._client, self._open_positions(), max_age_s)
+        return last_answers(self._client, self._fetches, self._open_positions(), max_age_s)
 
     async def stop(self) -> None:
         await self._guard.stop()
@@ -266,6 +268,7 @@ class KafkaGroupConsumer:
             fetch_min_bytes=settings.fetch_min_bytes,
             **options,
         )
+        fetches = keep_sessions(client)
         try:
             await bounded("answer", client.start(), 2 * settings.request_timeout_s)
         except BaseException:
@@ -275,7 +278,7 @@ class KafkaGroupConsumer:
         self._moving_since_s = asyncio.get_running_loop().time()
         self._refused_since_s = None
         client.subscribe(list(self._topics), listener=self._bridge)
-        self._client = client
+        self._client, self._fetches = client, fetches
         self._guard.reset()
 
     async def _disconnect(self) -> None:
