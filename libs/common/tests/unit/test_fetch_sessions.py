@@ -25,6 +25,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.has_paused = False
         self.answers: list[Answer | BaseException] = []
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:  # noqa: ARG002
@@ -59,7 +60,7 @@ def broker() -> Broker:
 
 @pytest.fixture
 def sessions(broker: Broker) -> FetchSessions:
-    return FetchSessions(broker)
+    return FetchSessions(broker, lambda: broker.has_paused)
 
 
 async def test_a_fetch_names_what_changed(broker: Broker, sessions: FetchSessions) -> None:
@@ -76,6 +77,17 @@ async def test_a_fetch_names_what_changed(broker: Broker, sessions: FetchSession
     ]
     assert broker.asked[0].max_wait_time == 200
     assert broker.asked[0].max_bytes == 4096
+
+
+async def test_a_resumed_partition_does_not_wait_for_the_others(
+    broker: Broker, sessions: FetchSessions
+) -> None:
+    """While one is paused, a fetch of the rest waits only for a moment at the broker."""
+    broker.has_paused = True
+    await sessions.send(1, fetch(a=5))
+    broker.has_paused = False
+    await sessions.send(1, fetch(a=5, b=6))
+    assert [request.max_wait_time for request in broker.asked] == [50, 200]
 
 
 async def test_each_broker_has_a_session_of_its_own(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -19,6 +19,8 @@ _FIRST_VERSION = 7
 _NEW = 0
 """The epoch of a fetch that names everything and asks for a session."""
 _LAST_EPOCH = 2**31 - 1
+_RESUME_MS = 50
+"""A fetch waits no longer while partitions are paused: one that is resumed waits for its end."""
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -29,8 +31,9 @@ Wanted = dict[Place, tuple[int, int, int]]
 class FetchSessions:
     """Stands between a consumer's fetcher and its client; one session with each broker."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, has_paused: Callable[[], bool]) -> None:
         self._send = client.send
+        self._has_paused = has_paused
         self._sessions: dict[int, _Session] = defaultdict(_Session)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
@@ -42,7 +45,11 @@ class FetchSessions:
             (topic, entry[0]): entry for topic, entries in request.topics for entry in entries
         }
         try:
-            response = await self._send(node_id, _Changes(request, session, wanted), **options)
+            wait_ms = request._max_wait_ms  # noqa: SLF001
+            if self._has_paused():
+                wait_ms = min(wait_ms, _RESUME_MS)
+            changes = _Changes(request, session, wanted, wait_ms)
+            response = await self._send(node_id, changes, **options)
         except BaseException:
             session.epoch = _NEW  # nobody knows what the broker took of it
             raise
@@ -58,7 +65,7 @@ class FetchSessions:
 def keep_sessions(consumer: AIOKafkaConsumer) -> FetchSessions:
     """Let a consumer that has not started yet fetch in sessions."""
     client: Any = consumer._client  # noqa: SLF001 - aiokafka has no option for it
-    sessions = FetchSessions(client)
+    sessions = FetchSessions(client, lambda: bool(consumer.paused()))
     client.send = sessions.send
     return sessions
 
@@ -88,10 +95,12 @@ class _Session:
 class _Changes(FetchRequest):
     """A fetch of what differs from what a session holds, or of everything for a new one."""
 
-    def __init__(self, whole: FetchRequest, session: _Session, wanted: Wanted) -> None:
+    def __init__(
+        self, whole: FetchRequest, session: _Session, wanted: Wanted, wait_ms: int
+    ) -> None:
         known = session.wanted if session.epoch != _NEW else {}
         super().__init__(
-            whole._max_wait_ms,  # noqa: SLF001
+            wait_ms,
             whole._min_bytes,  # noqa: SLF001
             whole._max_bytes,  # noqa: SLF001
             whole._isolation_level,  # noqa: SLF001

@@ -39,7 +39,7 @@ class KafkaSettings:
     fetch_max_bytes: int = 8 << 20
     partition_fetch_bytes: int = 1 << 20
     fetch_wait_s: float = 0.5
-    """Also how late a resumed or sought partition may be fetched."""
+    """Also how late a sought partition may be fetched; a resumed one need not wait so long."""
     fetch_min_bytes: int = 1
     """The broker answers a fetch with fewer only when the wait is over."""
     stall_after_s: float = 5.0
