@@ -17,7 +17,6 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from teleglas_common.bus.kafka.fetching import keep_sessions
 from teleglas_common.bus.ports import Record
 from teleglas_common.kafka import GATHER_S, GATHERED_BYTES
 from teleglas_whale_detector.routes import INPUTS
@@ -67,13 +66,12 @@ class Piece(ConsumerMessage):
 
 
 class GatheringThread(AIOKafkaConsumerThread):
-    """Faust's connection, with a wait for which it has no option, fetching in sessions."""
+    """Faust's connection, with a wait for which it has no option."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
         client._fetch_min_bytes = GATHERED_BYTES  # noqa: SLF001
         client._fetch_max_wait_ms = int(GATHER_S * 1000)  # noqa: SLF001
-        keep_sessions(client)
         return client
 
 

@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 
-from teleglas_common.bus.kafka.fetching import FetchSessions
 from teleglas_common.bus.ports import BusError, Record, TopicPartition
 
 __all__ = ["Stoppable", "bounded", "last_answers", "release", "to_record"]
@@ -47,23 +46,18 @@ async def release(client: Stoppable) -> None:
 
 
 def last_answers(
-    client: AIOKafkaConsumer | None,
-    fetches: FetchSessions | None,
-    partitions: Collection[TopicPartition],
-    max_age_s: float,
+    client: AIOKafkaConsumer | None, partitions: Collection[TopicPartition], max_age_s: float
 ) -> dict[TopicPartition, int]:
     """Ends of partitions as the broker told them to this client, none longer ago than that."""
-    if client is None or fetches is None:
+    if client is None:
         return {}
     assigned = client.assignment()
-    oldest_s = time.monotonic() - max_age_s
+    oldest_ms = (time.time() - max_age_s) * 1000
     found: dict[TopicPartition, int] = {}
     for partition in partitions:
         named = KafkaPartition(*partition)
-        if named in assigned and fetches.answered_s(partition) >= oldest_s:
-            end = client.highwater(named)
-            if end is not None:
-                found[partition] = end
+        if named in assigned and (client.last_poll_timestamp(named) or 0) >= oldest_ms:
+            found[partition] = client.highwater(named)
     return found
 
 

@@ -19,7 +19,6 @@ from aiokafka.errors import (
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
 from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
-from teleglas_common.bus.kafka.fetching import FetchSessions, keep_sessions
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.rebalance import Change, NumberAssignor, RebalanceBridge
 from teleglas_common.bus.kafka.settings import KafkaSettings
@@ -35,6 +34,7 @@ __all__ = ["KafkaGroupConsumer"]
 
 Fetched = Mapping[Any, Sequence[Any]]
 _RETRY_S = 0.5
+_RESUME_S = 0.05
 _MARGIN_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,6 @@ class KafkaGroupConsumer:
         self._group = group
         self._listener: Rebalance | None = None
         self._client: AIOKafkaConsumer | None = None
-        self._fetches: FetchSessions | None = None
         self._bridge: RebalanceBridge | None = None
         self._owned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -108,11 +107,23 @@ class KafkaGroupConsumer:
         client, _ = self._connected()
         client.pause(*(KafkaPartition(*partition) for partition in partitions))
         self._paused.update(partitions)
+        self._set_wait(client)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         client, _ = self._connected()
         client.resume(*(KafkaPartition(*partition) for partition in partitions))
         self._paused.difference_update(partitions)
+        self._set_wait(client)
+
+    def _set_wait(self, client: AIOKafkaConsumer) -> None:
+        """A partition that is resumed waits for the end of a fetch of the others: short, while any
+        is paused. A shard that catches up pauses and resumes all the time.
+        """
+        wait_s = self._settings.fetch_wait_s
+        if self._paused:
+            wait_s = min(wait_s, _RESUME_S)
+        fetcher: Any = client._fetcher  # noqa: SLF001 - aiokafka has no call for it
+        fetcher._fetch_max_wait_ms = int(wait_s * 1000)  # noqa: SLF001
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         if not offsets:
@@ -140,7 +151,7 @@ class KafkaGroupConsumer:
         return offset
 
     def known_ends(self, max_age_s: float) -> Mapping[TopicPartition, int]:
-        return last_answers(self._client, self._fetches, self._open_positions(), max_age_s)
+        return last_answers(self._client, self._open_positions(), max_age_s)
 
     async def stop(self) -> None:
         await self._guard.stop()
@@ -268,7 +279,6 @@ class KafkaGroupConsumer:
             fetch_min_bytes=settings.fetch_min_bytes,
             **options,
         )
-        fetches = keep_sessions(client)
         try:
             await bounded("answer", client.start(), 2 * settings.request_timeout_s)
         except BaseException:
@@ -278,7 +288,7 @@ class KafkaGroupConsumer:
         self._moving_since_s = asyncio.get_running_loop().time()
         self._refused_since_s = None
         client.subscribe(list(self._topics), listener=self._bridge)
-        self._client, self._fetches = client, fetches
+        self._client = client
         self._guard.reset()
 
     async def _disconnect(self) -> None:

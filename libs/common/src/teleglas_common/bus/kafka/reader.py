@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
 from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
-from teleglas_common.bus.kafka.fetching import FetchSessions, keep_sessions
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.ports import (
@@ -44,7 +43,6 @@ class KafkaReader:
         self._wanted = dict(positions)
         self._positions: dict[TopicPartition, int] = {}
         self._client: AIOKafkaConsumer | None = None
-        self._fetches: FetchSessions | None = None
         topics = sorted({partition.topic for partition in positions})
         self._topics = topics
         self._guard = StallGuard(
@@ -52,7 +50,7 @@ class KafkaReader:
             topics,
             settings.stall_after_s,
             lambda: self._positions,
-            lambda max_age_s: last_answers(self._client, self._fetches, self._positions, max_age_s),
+            lambda max_age_s: last_answers(self._client, self._positions, max_age_s),
         )
 
     async def start(self) -> None:
@@ -115,7 +113,6 @@ class KafkaReader:
             fetch_min_bytes=settings.fetch_min_bytes,
             **settings.client_options(),
         )
-        fetches = keep_sessions(client)
         try:
             await bounded("answer", client.start(), 2 * settings.request_timeout_s)
             client.assign([KafkaPartition(*partition) for partition in self._positions])
@@ -124,7 +121,7 @@ class KafkaReader:
         except BaseException:
             await release(client)
             raise
-        self._client, self._fetches = client, fetches
+        self._client = client
 
     async def _disconnect(self, reason: str) -> None:
         _log.warning("a reader of %s is rebuilt: %s", self._topics, reason)
