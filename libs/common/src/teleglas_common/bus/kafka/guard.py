@@ -51,9 +51,10 @@ class StallGuard:
         self._watch.reset()
 
     async def stop(self) -> None:
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # Once is not enough: `wait_for` loses a cancellation that comes with its answer.
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=1.0)
 
     def _is_up_to_date(self, positions: Mapping[TopicPartition, int]) -> bool:
         before, self._looked = self._looked, dict(positions)
