@@ -31,6 +31,8 @@ __all__ = ["SAYING", "all_said", "assert_all_kept", "chat_messages", "latest", "
 SAYING = (topics.WHALE_ALERTS_V1, topics.SIGNAL_SCORES_V1, topics.PREDICTION_FORECASTS_V1)
 READERS = ("signal-scorer", "prediction", "notification")
 BACKTEST_TIMEOUT_S = 120.0
+STORED_TIMEOUT_S = 30.0
+"""Some checkpoints of any service."""
 
 
 async def all_said(product: Product) -> None:
@@ -89,18 +91,23 @@ async def assert_all_kept(product: Product, *, rescore: bool = True) -> str:
     scores = await latest(product, topics.SIGNAL_SCORES_V1, SignalScore)
     forecasts = await latest(product, topics.PREDICTION_FORECASTS_V1, Forecast)
     deliveries = await latest(product, topics.NOTIFICATION_DELIVERIES_V1, Delivery)
-    async with connected(product) as database:
-        stored = await database.fetch("SELECT alert_id, revision FROM whale_detector.alerts")
-        scored = await database.fetch("SELECT instrument, ts_event FROM signal_scorer.scores")
-        ledger = await database.fetch("SELECT id FROM prediction.ledger")
-    assert {row["alert_id"]: row["revision"] for row in stored} == {
-        alert.id: alert.revision for alert in alerts.values()
-    }
-    assert {(row["instrument"], row["ts_event"]) for row in scored} == {
-        (score.instrument, score.ts_event) for score in scores.values()
-    }
-    assert len(scored) == len(scores)
-    assert forecasts.keys() <= {row["id"] for row in ledger}
+
+    async def assert_stored() -> None:
+        async with connected(product) as database:
+            stored = await database.fetch("SELECT alert_id, revision FROM whale_detector.alerts")
+            scored = await database.fetch("SELECT instrument, ts_event FROM signal_scorer.scores")
+            ledger = await database.fetch("SELECT id FROM prediction.ledger")
+        assert {row["alert_id"]: row["revision"] for row in stored} == {
+            alert.id: alert.revision for alert in alerts.values()
+        }
+        assert {(row["instrument"], row["ts_event"]) for row in scored} == {
+            (score.instrument, score.ts_event) for score in scores.values()
+        }
+        assert len(scored) == len(scores)
+        assert forecasts.keys() <= {row["id"] for row in ledger}
+
+    # What was said a moment ago is stored with the next checkpoint of who said it.
+    await eventually(assert_stored, timeout_s=STORED_TIMEOUT_S, every_s=1.0)
     told = {delivery.event_id: delivery for delivery in deliveries.values()}
     assert told.keys() == alerts.keys()
     statuses = Counter(DeliveryStatus.Name(one.status) for one in told.values())
