@@ -38,9 +38,11 @@ class Feed(MemoryBus):
         self._filled = asyncio.Event()
         self._offset = FIRST_OFFSET
 
-    def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:  # type: ignore[override]
+    def reader(  # type: ignore[override]
+        self, positions: Mapping[TopicPartition, int], *, follows: bool = False
+    ) -> Reader:
         if TRADES not in positions:
-            return super().reader(positions)
+            return super().reader(positions, follows=follows)
         return FeedReader(self._waiting, self._filled)
 
     async def ends(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from teleglas_common.bus.kafka import KafkaBus, KafkaSettings
+from teleglas_common.rounds import ROUND_S
 from teleglas_common.settings import KafkaSection
 from teleglas_common.tls import ReloadingContext
 
-__all__ = ["GATHERED_BYTES", "GATHER_S", "create_bus", "kafka_settings", "tls_of"]
+__all__ = [
+    "READ_CANDLES_S",
+    "READ_DERIVED_S",
+    "READ_FEEDS_S",
+    "create_bus",
+    "kafka_settings",
+    "tls_of",
+]
 
-GATHER_S, GATHERED_BYTES = 0.2, 4_096
-"""A busy log fills this in milliseconds; a quiet one is asked five times a second, not at every
-event: a fetch costs both sides more than the events it brings.
+READ_FEEDS_S, READ_CANDLES_S, READ_DERIVED_S = 0.03, 0.06, 0.1
+"""Behind a round time, each when what it reads has just been made: so what a quiet market's event
+leads to is all done within one round.
 """
 
 
@@ -37,11 +45,20 @@ def kafka_settings(section: KafkaSection, client_id: str) -> KafkaSettings:
     )
 
 
-def create_bus(section: KafkaSection, client_id: str, *, reads_feeds: bool = False) -> KafkaBus:
-    """Apache Kafka as the settings describe it. `reads_feeds`: of topics that carry every event of
-    a market.
+def create_bus(
+    section: KafkaSection,
+    client_id: str,
+    *,
+    writes_feeds: bool = False,
+    reads_behind_s: float | None = None,
+) -> KafkaBus:
+    """Apache Kafka as the settings describe it. Feeds are topics that carry every event of a
+    market: who writes or follows them, or what is made of them, gathers in a quiet market until a
+    round time, or until so long behind it.
     """
     settings = kafka_settings(section, client_id)
-    if reads_feeds:
-        settings = replace(settings, fetch_wait_s=GATHER_S, fetch_min_bytes=GATHERED_BYTES)
+    if writes_feeds:
+        settings = replace(settings, linger_round_s=ROUND_S)
+    if reads_behind_s is not None:
+        settings = replace(settings, fetch_round_s=ROUND_S, fetch_offset_s=reads_behind_s)
     return KafkaBus(settings)

@@ -350,3 +350,48 @@ async def test_handler_runs_within_the_producers_trace(monkeypatch: pytest.Monke
     consumed = exporter.get_finished_spans()[-1]
     assert consumed.parent is not None
     assert consumed.parent.span_id == produced.get_span_context().span_id
+
+
+class PatientRememberingShard(RememberingShard):
+    """Says what the test wants of it."""
+
+    may_wait = True
+
+
+async def test_what_may_wait_is_stored_with_what_may_not_or_at_the_end() -> None:
+    bus, store = MemoryBus(), MemoryStore()
+    topic = make_topic(partitions=1)
+    await bus.create([topic])
+    publisher = await make_publisher(bus)
+    part = TopicPartition(topic.name, 0)
+    shards: list[PatientRememberingShard] = []
+
+    def make_shard(number: int) -> PatientRememberingShard:
+        shards.append(PatientRememberingShard(number, store))
+        return shards[-1]
+
+    worker = Worker(
+        bus,
+        [Route(topic, Progress, remember)],
+        group="g",
+        shard_factory=make_shard,
+        publisher=publisher,
+        service="tests",
+        settings=replace(FAST, checkpoint_records=1, patient_interval_s=60.0),
+    )
+    running = asyncio.create_task(worker.run())
+    try:
+        await publish(bus, [numbered(topic, 0, number) for number in range(3)])
+        await until(lambda: bool(shards) and len(shards[0].seen[part]) == 3)
+        await asyncio.sleep(20 * FAST.checkpoint_interval_s)
+        assert not store.offsets, "a checkpoint has not waited"
+        shards[0].may_wait = False
+        await publish(bus, [numbered(topic, 0, 3)])
+        await until(lambda: store.offsets.get(0, {}).get(topic.name) == 4)
+        shards[0].may_wait = True
+        await publish(bus, [numbered(topic, 0, 4)])
+        await until(lambda: len(shards[0].seen[part]) == 5)
+    finally:
+        worker.stop()
+        await running
+    assert store.offsets[0][topic.name] == 5

@@ -112,9 +112,9 @@ class CountingBus(MemoryBus):
         super().__init__()
         self.readers = 0
 
-    def reader(self, positions):
+    def reader(self, positions, *, follows=False):
         self.readers += 1
-        return super().reader(positions)
+        return super().reader(positions, follows=follows)
 
 
 async def test_a_recent_resume_opens_no_reader_and_an_old_one_does():

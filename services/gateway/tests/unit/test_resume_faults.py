@@ -31,8 +31,8 @@ class FaultyBus(MemoryBus):
             raise self.begins_fault
         return await super().begins(topics)
 
-    def reader(self, positions):
-        reader = super().reader(positions)
+    def reader(self, positions, *, follows=False):
+        reader = super().reader(positions, follows=follows)
         return FaultyReader(reader, self.faults.pop(0)) if self.faults else reader
 
 

@@ -225,4 +225,4 @@ class IngestApp:
 
 
 def build_app(settings: Settings) -> IngestApp:
-    return IngestApp(settings, create_bus(settings.kafka, f"teleglas-{SERVICE}"))
+    return IngestApp(settings, create_bus(settings.kafka, f"teleglas-{SERVICE}", writes_feeds=True))

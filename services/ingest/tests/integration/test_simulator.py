@@ -147,8 +147,8 @@ async def test_an_acknowledged_silence_is_named_and_subscribed_again(
     ingest: Any, written: Any, venues: Any
 ) -> None:
     """What is acknowledged and never served is a gap of its cause, and comes back by itself."""
-    await venues.fault("binance-usdm", kind="silence", match="btcusdt@depth*", duration_s=4)
-    await venues.fault("okx", kind="silence", match="books:BTC-USDT", duration_s=4)
+    await venues.fault("binance-usdm", kind="silence", match="btcusdt@depth*", duration_s=10)
+    await venues.fault("okx", kind="silence", match="books:BTC-USDT", duration_s=10)
     async with ingest(silence_patience=0.05):
 
         async def back() -> bool:

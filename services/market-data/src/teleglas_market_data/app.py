@@ -17,7 +17,7 @@ from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_server import GrpcServer
 from teleglas_common.health import Health
 from teleglas_common.health_server import HealthServer
-from teleglas_common.kafka import create_bus
+from teleglas_common.kafka import READ_FEEDS_S, create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.parts import Database, Periodic, Shards, standing_on
 from teleglas_common.principal import authenticator, signer_of
@@ -169,5 +169,5 @@ class MarketDataApp:
 
 def build_app(settings: Settings) -> MarketDataApp:
     return MarketDataApp(
-        settings, create_bus(settings.kafka, f"teleglas-{SERVICE}", reads_feeds=True)
+        settings, create_bus(settings.kafka, f"teleglas-{SERVICE}", reads_behind_s=READ_FEEDS_S)
     )

@@ -24,6 +24,13 @@ class Pending:
     gaps: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     touched: set[Market] = field(default_factory=set)
 
+    @property
+    def is_latest_only(self) -> bool:
+        """Whether all of it are latest values, which the cache holds as well."""
+        return not (
+            self.trades or self.candles or self.liquidations or self.instruments or self.gaps
+        )
+
     def put(self, candle: StoredCandle) -> None:
         """Take a closed candle; a later revision replaces an earlier."""
         market = (candle.venue, candle.instrument)

@@ -99,6 +99,10 @@ class MarketShard:
             self.join.held.add(topics.MARKET_BOOKS_V1.name)
         return offsets
 
+    @property
+    def may_wait(self) -> bool:
+        return self.pending.is_latest_only
+
     async def checkpoint(self, offsets: Mapping[str, int]) -> None:
         pending = self.pending
         self._keep_tickers()

@@ -58,6 +58,10 @@ class NotificationShard:
         self._changed: set[str] = set()
         self._generation = 0
 
+    @property
+    def may_wait(self) -> bool:
+        return not self._pending
+
     async def restore(self) -> Mapping[str, int]:
         restored = await self._tools.store.restore(self.number)
         self._generation = restored.generation

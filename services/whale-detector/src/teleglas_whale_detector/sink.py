@@ -28,6 +28,10 @@ class AlertShard:
         self._generation = 0
         self.pending: dict[str, WhaleAlert] = {}
 
+    @property
+    def may_wait(self) -> bool:
+        return not self.pending
+
     async def restore(self) -> Mapping[str, int]:
         restored = await self._store.restore(self._number)
         self._generation = restored.generation

@@ -61,7 +61,12 @@ class MemoryBus:
             self.log, self._groups.setdefault(group, MemoryGroup(self.log)), topics
         )
 
-    def reader(self, positions: Mapping[TopicPartition, int]) -> MemoryReader:
+    def reader(
+        self,
+        positions: Mapping[TopicPartition, int],
+        *,
+        follows: bool = False,  # noqa: ARG002 - nothing to save in memory
+    ) -> MemoryReader:
         return MemoryReader(self.log, positions)
 
     async def create(self, topics: Sequence[Topic]) -> Mapping[str, str]:

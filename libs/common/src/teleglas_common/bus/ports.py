@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.message import Message
 
@@ -217,8 +217,10 @@ class Bus(Protocol):
 
     def consumer(self, topics: Sequence[str], group: str) -> GroupConsumer: ...
 
-    def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:
-        """A position is an offset, EARLIEST or LATEST."""
+    def reader(self, positions: Mapping[TopicPartition, int], *, follows: bool = False) -> Reader:
+        """A position is an offset, EARLIEST or LATEST. `follows`: reads on without an end, as a
+        consumer does, so that a little delay is worth fewer requests.
+        """
 
     async def create(self, topics: Sequence[Topic]) -> Mapping[str, str]:
         """Create what is missing, each with its dead-letter twin, and return topic → epoch.
@@ -254,6 +256,17 @@ class Shard(Protocol):
 
     async def close(self) -> None:
         """Let go of the state; what was not checkpointed will be read again."""
+
+
+@runtime_checkable
+class PatientShard(Shard, Protocol):
+    """A shard that knows when its checkpoint is urgent."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether nobody outside waits for what came since the last checkpoint: in a quiet market
+        most of it is marks, which cost as much to store as events and as little to read again.
+        """
 
 
 Handler = Callable[[S, Incoming[M]], Awaitable[None]]

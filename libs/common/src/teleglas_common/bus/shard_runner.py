@@ -22,6 +22,7 @@ from teleglas_common.bus.ports import (
     FencedError,
     Handler,
     Incoming,
+    PatientShard,
     PoisonError,
     Publisher,
     PublishError,
@@ -149,21 +150,31 @@ class ShardRunner(Generic[S]):
             await shard.close()
 
     async def _work(self, shard: S) -> None:
-        settings = self._wiring.settings
         loop = asyncio.get_running_loop()
         self._since_checkpoint = 0
         self._checkpointed_at = loop.time()
         while not self._stopping.is_set():
             is_idle = not self._since_checkpoint
-            left_s = self._checkpointed_at + settings.checkpoint_interval_s - loop.time()
+            left_s = self._checkpointed_at + self._limits(shard)[0] - loop.time()
             if await self.inbox.wait(_IDLE_S if is_idle else max(0.001, left_s)):
                 if is_idle:
                     self._checkpointed_at = loop.time()  # nothing to store until now
                 await self._go_around(shard)
-            due = loop.time() - self._checkpointed_at >= settings.checkpoint_interval_s
-            if due or self._since_checkpoint >= settings.checkpoint_records:
+            limit_s, limit_records = self._limits(shard)
+            due = loop.time() - self._checkpointed_at >= limit_s
+            if due or self._since_checkpoint >= limit_records:
                 await self._checkpoint(shard)
         await self._checkpoint(shard)
+
+    def _limits(self, shard: S) -> tuple[float, int]:
+        """Seconds and records after which the next checkpoint is due."""
+        settings = self._wiring.settings
+        if isinstance(shard, PatientShard) and shard.may_wait:
+            return (
+                max(settings.checkpoint_interval_s, settings.patient_interval_s),
+                max(settings.checkpoint_records, settings.patient_records),
+            )
+        return settings.checkpoint_interval_s, settings.checkpoint_records
 
     async def _go_around(self, shard: S) -> None:
         metrics = self._wiring.metrics

@@ -24,6 +24,9 @@ class WorkerSettings:
     """Records of one topic before it is the next one's turn."""
     checkpoint_interval_s: float = 1.0
     checkpoint_records: int = 20_000
+    patient_interval_s: float = 5.0
+    """Instead of `checkpoint_interval_s` while what a shard holds may wait."""
+    patient_records: int = 2_000
     retries: int = 8
     """Restores in a row, without a checkpoint between, before the worker gives up."""
     retry_initial_s: float = 0.2

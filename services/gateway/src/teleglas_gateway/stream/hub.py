@@ -139,7 +139,7 @@ class Hub:
             partition: max(begins[partition], end - self._channels[partition.topic].lookback)
             for partition, end in ends.items()
         }
-        self._reader = self._bus.reader(starts)
+        self._reader = self._bus.reader(starts, follows=True)
         await self._reader.start()
         self.positions = dict(starts)
         while any(self.positions[partition] < end for partition, end in ends.items()):

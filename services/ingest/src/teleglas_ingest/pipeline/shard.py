@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 
 import msgspec
 import structlog
 from msgspec import Struct
 
+from teleglas_common.rounds import ROUND_S, Traffic, to_round_s
 from teleglas_ingest.domain.events import (
     BookChange,
     Channel,
@@ -44,6 +46,10 @@ _log = structlog.get_logger(__name__)
 
 TICK_S, IDLE_TICK_S = 0.005, 0.25
 """Between looks at what waits to be written; the longer one while nothing comes nor waits."""
+BUSY_EVENTS = 25
+"""In a round of a quarter of a second; fewer wait for its end, to leave together."""
+EARLY_NS = 50_000_000
+"""What would be due so soon after a round's end leaves with it."""
 
 
 class ShardPolicy(Struct, frozen=True, kw_only=True):
@@ -91,6 +97,10 @@ class Shard:
         self._events: Counter[str] = Counter()
         self._came = asyncio.Event()
         """Set by every event, cleared by the tick that follows."""
+        self._brought = 0
+        self._traffic = Traffic(ROUND_S, BUSY_EVENTS)
+        self._crowd = asyncio.Event()
+        """Set when so much came that it need not wait for the round's end."""
         self._counted: Counter[str] = Counter()
         self._repairs = RepairShop(
             venue,
@@ -214,6 +224,9 @@ class Shard:
                 return
         self._events[type(event).__name__] += 1
         self._came.set()
+        self._brought += 1
+        if self._brought >= BUSY_EVENTS:
+            self._crowd.set()
         if isinstance(event, Trade):
             feed.on_trade(event, now_ns)
         elif isinstance(event, Ticker):
@@ -319,17 +332,33 @@ class Shard:
         """While events come, one tick follows the other; else the next is when something is due."""
         wait_s = IDLE_TICK_S
         while True:
+            early_ns = 0
             try:
                 async with asyncio.timeout(wait_s):
                     await self._came.wait()
-                await asyncio.sleep(TICK_S)
+                early_ns = await self._gather()
                 self._came.clear()
             except TimeoutError:
                 pass
-            now_ns, ts_ingest = self._monotonic_ns(), self._wall_ns()
+            now_ns, ts_ingest = self._monotonic_ns() + early_ns, self._wall_ns() + early_ns
             waits = [feed.tick(now_ns, ts_ingest) for feed in self.feeds.values()]
             due_ns = min((wait for wait in waits if wait is not None), default=None)
             wait_s = IDLE_TICK_S if due_ns is None else min(max(due_ns / 1e9, 0.0), IDLE_TICK_S)
+
+    async def _gather(self) -> int:
+        """Wait for what comes with the first event: in a quiet market until a round time. Returns
+        how far ahead of its time it may leave.
+        """
+        brought, self._brought = self._brought, 0
+        self._crowd.clear()
+        now_s = self._wall_ns() / 1e9
+        if self._traffic.take(brought, now_s):
+            await asyncio.sleep(TICK_S)
+            return 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(to_round_s(now_s, ROUND_S)):
+                await self._crowd.wait()
+        return EARLY_NS
 
     async def _progress(self) -> None:
         """At round times, so that the marks of all venues leave together."""

@@ -18,7 +18,8 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from teleglas_common.bus.ports import Record
-from teleglas_common.kafka import GATHER_S, GATHERED_BYTES
+from teleglas_common.kafka import READ_FEEDS_S
+from teleglas_common.rounds import GATHERED_BYTES, ROUND_S, FetchWait
 from teleglas_whale_detector.routes import INPUTS
 
 __all__ = ["PIECE", "Piece", "SeekingConsumer", "pieces_of"]
@@ -71,7 +72,7 @@ class GatheringThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
         client._fetch_min_bytes = GATHERED_BYTES  # noqa: SLF001
-        client._fetch_max_wait_ms = int(GATHER_S * 1000)  # noqa: SLF001
+        client._fetch_max_wait_ms = FetchWait(ROUND_S, READ_FEEDS_S)  # noqa: SLF001
         return client
 
 

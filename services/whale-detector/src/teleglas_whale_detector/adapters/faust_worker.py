@@ -48,6 +48,9 @@ class FaustSettings:
     broker: str
     flush_interval_s: float = 1.0
     flush_records: int = 5_000
+    patient_interval_s: float = 5.0
+    """Instead of `flush_interval_s` as long as fewer than `patient_records` came."""
+    patient_records: int = 500
     acknowledge_timeout_s: float = 30.0
     start_timeout_s: float = 60.0
     credentials: Any = None
@@ -84,6 +87,7 @@ class FaustWorker:
         self._owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
         self._since_flush = 0
+        self._flushed_s = 0.0
         self._handled: Counter[str] = Counter()
         self._broken: asyncio.Future[None] | None = None
         self._due = asyncio.Event()
@@ -125,7 +129,8 @@ class FaustWorker:
         try:
             while not self._stopping.is_set():
                 await self._wait(self._settings.flush_interval_s)
-                await self.flush()
+                if self._is_due():
+                    await self.flush()
                 self._count()
         finally:
             self._over.set()
@@ -251,12 +256,22 @@ class FaustWorker:
                 await self._publisher.send(letter)
         self._metrics.poison(topic.name, poison.cause)
 
+    def _is_due(self) -> bool:
+        """Whether the table is worth a write: a quiet market's few records are soon read again."""
+        settings = self._settings
+        waited_s = asyncio.get_running_loop().time() - self._flushed_s
+        return (
+            self._stopping.is_set()
+            or self._since_flush >= settings.patient_records
+            or waited_s >= settings.patient_interval_s
+        )
+
     async def flush(self) -> None:
         """The order is the guarantee: what a state covers is acknowledged before the state is
         written, and the state before its inputs are committed.
         """
         loop = asyncio.get_running_loop()
-        self._since_flush = 0
+        self._since_flush, self._flushed_s = 0, loop.time()
         async with self._lock:
             written: list[tuple[Owned, list[tuple[bytes, bytes]], list[Any]]] = []
             for owned in list(self._owned.values()):

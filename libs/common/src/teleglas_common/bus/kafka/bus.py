@@ -31,8 +31,10 @@ class KafkaBus:
     def consumer(self, topics: Sequence[str], group: str) -> KafkaGroupConsumer:
         return KafkaGroupConsumer(self._settings, self._admin, topics, group)
 
-    def reader(self, positions: Mapping[TopicPartition, int]) -> KafkaReader:
-        return KafkaReader(self._settings, self._admin, positions)
+    def reader(
+        self, positions: Mapping[TopicPartition, int], *, follows: bool = False
+    ) -> KafkaReader:
+        return KafkaReader(self._settings, self._admin, positions, follows=follows)
 
     async def create(self, topics: Sequence[Topic]) -> Mapping[str, str]:
         twins = [twin(topic) for topic in topics if topic.dead_letter is not None]

@@ -34,7 +34,7 @@ __all__ = ["KafkaGroupConsumer"]
 
 Fetched = Mapping[Any, Sequence[Any]]
 _RETRY_S = 0.5
-_RESUME_S = 0.05
+_RESUME_MS = 50
 _MARGIN_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -119,11 +119,9 @@ class KafkaGroupConsumer:
         """A partition that is resumed waits for the end of a fetch of the others: short, while any
         is paused. A shard that catches up pauses and resumes all the time.
         """
-        wait_s = self._settings.fetch_wait_s
-        if self._paused:
-            wait_s = min(wait_s, _RESUME_S)
         fetcher: Any = client._fetcher  # noqa: SLF001 - aiokafka has no call for it
-        fetcher._fetch_max_wait_ms = int(wait_s * 1000)  # noqa: SLF001
+        wait = self._settings.fetch_options(follows=True)["fetch_max_wait_ms"]
+        fetcher._fetch_max_wait_ms = _RESUME_MS if self._paused else wait  # noqa: SLF001
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         if not offsets:
@@ -275,8 +273,7 @@ class KafkaGroupConsumer:
             rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
-            fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
-            fetch_min_bytes=settings.fetch_min_bytes,
+            **settings.fetch_options(follows=True),
             **options,
         )
         try:

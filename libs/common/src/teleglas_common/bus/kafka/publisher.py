@@ -15,11 +15,14 @@ from teleglas_common.bus.kafka.lane import Lane, LaneBatch
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.memory_log import Signal
 from teleglas_common.bus.ports import Outgoing, PublishError
+from teleglas_common.rounds import Traffic, to_round_s
 
 __all__ = ["KafkaPublisher"]
 
 _MAX_OUTSTANDING = 2
 """Batches of one partition on their way: one in flight and one behind it."""
+_OFFSET_S = 0.01
+"""Behind a round time: what a service does at that time leaves with the rest."""
 
 
 class KafkaPublisher:
@@ -37,6 +40,11 @@ class KafkaPublisher:
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._idle: set[Lane] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._round_s = settings.linger_round_s
+        self._traffic = Traffic(settings.linger_round_s or 1.0, settings.gathered_bytes)
+        self._uncounted_bytes = 0
+        self._is_patient = False
+        """Whether the timer waits for a round time."""
         self._deliveries: set[asyncio.Task[None]] = set()
         self._delivered = Signal()
         self._error: PublishError | None = None
@@ -78,9 +86,9 @@ class KafkaPublisher:
         lane.taken += 1
         self.in_flight_bytes += size
         self._idle.add(lane)
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._settings.linger_s, self._linger_is_over)
+        self._uncounted_bytes += size
+        if self._timer is None or self._is_patient:
+            self._linger()
         if lane.waiting_bytes >= self._batch_bytes and lane.outstanding < _MAX_OUTSTANDING:
             self._send_batch(lane)
             await asyncio.sleep(0)
@@ -117,6 +125,24 @@ class KafkaPublisher:
             await self._delivered.wait(self._settings.delivery_timeout_s)
             if self._error is not None or self._stopped:
                 self._refuse()
+
+    def _linger(self) -> None:
+        """See to it that what waits is sent soon; in quiet traffic, with what else comes until a
+        round time.
+        """
+        linger_s, now_s = self._settings.linger_s, time.time()
+        if self._round_s is not None:
+            size, self._uncounted_bytes = self._uncounted_bytes, 0
+            patient = not self._traffic.take(size, now_s)
+            if patient and self._timer is not None:
+                return
+            if patient:
+                linger_s = to_round_s(now_s, self._round_s, _OFFSET_S)
+            self._is_patient = patient
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(linger_s, self._linger_is_over)
 
     def _linger_is_over(self) -> None:
         self._timer = None

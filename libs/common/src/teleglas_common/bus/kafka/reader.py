@@ -36,9 +36,15 @@ class KafkaReader:
     """
 
     def __init__(
-        self, settings: KafkaSettings, admin: KafkaAdmin, positions: Mapping[TopicPartition, int]
+        self,
+        settings: KafkaSettings,
+        admin: KafkaAdmin,
+        positions: Mapping[TopicPartition, int],
+        *,
+        follows: bool = False,
     ) -> None:
         self._settings = settings
+        self._follows = follows
         self._admin = admin
         self._wanted = dict(positions)
         self._positions: dict[TopicPartition, int] = {}
@@ -109,8 +115,7 @@ class KafkaReader:
             auto_offset_reset="earliest",
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
-            fetch_max_wait_ms=int(settings.fetch_wait_s * 1000),
-            fetch_min_bytes=settings.fetch_min_bytes,
+            **settings.fetch_options(follows=self._follows),
             **settings.client_options(),
         )
         try:

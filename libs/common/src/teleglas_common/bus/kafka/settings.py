@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
+from teleglas_common.rounds import GATHERED_BYTES, FetchWait
+
 __all__ = ["KafkaSettings"]
 
 
@@ -29,19 +31,25 @@ class KafkaSettings:
     delivery_timeout_s: float = 120.0
     """From taking a record to giving it up, which ends the publisher."""
     linger_s: float = 0.005
+    linger_round_s: float | None = None
+    """Instead of `linger_s` while less than `gathered_bytes` come in such a time: records leave a
+    moment after a multiple of it."""
     batch_bytes: int = 256 << 10
     max_in_flight_bytes: int = 16 << 20
 
     session_timeout_s: float = 10.0
-    heartbeat_interval_s: float = 2.0
+    heartbeat_interval_s: float = 3.0
     rebalance_timeout_s: float = 30.0
     """How long the group waits for a member to finish its work when partitions move."""
     fetch_max_bytes: int = 8 << 20
     partition_fetch_bytes: int = 1 << 20
-    fetch_wait_s: float = 0.5
+    fetch_wait_s: float = 2.0
     """Also how late a sought partition may be fetched; a resumed one need not wait so long."""
-    fetch_min_bytes: int = 1
-    """The broker answers a fetch with fewer only when the wait is over."""
+    fetch_round_s: float | None = None
+    """Instead of `fetch_wait_s` for who follows a log: less than `gathered_bytes` are answered
+    `fetch_offset_s` behind a multiple of this time."""
+    fetch_offset_s: float = 0.0
+    gathered_bytes: int = GATHERED_BYTES
     stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
@@ -51,6 +59,15 @@ class KafkaSettings:
         sasl = self.security_protocol.startswith("SASL")
         if sasl and (self.sasl_username is None or self.sasl_password is None):
             raise ValueError(f"expected user and password for {self.security_protocol}")
+
+    def fetch_options(self, *, follows: bool) -> dict[str, Any]:
+        """How long the broker may wait for how much; `follows` as in `Bus.reader`."""
+        if self.fetch_round_s is None or not follows:
+            return {"fetch_max_wait_ms": int(self.fetch_wait_s * 1000), "fetch_min_bytes": 1}
+        return {
+            "fetch_max_wait_ms": FetchWait(self.fetch_round_s, self.fetch_offset_s),
+            "fetch_min_bytes": self.gathered_bytes,
+        }
 
     def client_options(self) -> dict[str, Any]:
         """What every aiokafka client takes."""
