@@ -60,5 +60,5 @@ def create_bus(
     if writes_feeds:
         settings = replace(settings, linger_round_s=ROUND_S)
     if reads_behind_s is not None:
-        settings = replace(settings, fetch_round_s=ROUND_S, fetch_offset_s=reads_behind_s)
+        settings = replace(settings, gather_behind_s=reads_behind_s)
     return KafkaBus(settings)

@@ -10,10 +10,13 @@ import math
 import time
 from collections.abc import Callable
 
-__all__ = ["GATHERED_BYTES", "ROUND_S", "FetchWait", "Traffic", "to_round_s"]
+__all__ = ["QUIET_BYTES", "ROUND_S", "Gathering", "Traffic", "to_round_s"]
 
-ROUND_S, GATHERED_BYTES = 0.5, 16_384
-"""A busy log fills this in milliseconds, a quiet one is written and read twice a second."""
+ROUND_S, QUIET_BYTES = 0.5, 16_384
+"""More in a round is busy traffic."""
+BUSY_RECORDS = 100
+BUSY_WAIT_MS, BUSY_BYTES = 50, 4_096
+"""A busy log fills this in milliseconds."""
 
 
 def to_round_s(now_s: float, round_s: float, offset_s: float = 0.0) -> float:
@@ -21,25 +24,9 @@ def to_round_s(now_s: float, round_s: float, offset_s: float = 0.0) -> float:
     return round_s - (now_s - offset_s) % round_s
 
 
-class FetchWait:
-    """A fetch's longest wait in milliseconds, up to a round time; stands where aiokafka wants an
-    integer, so that each request gets its own.
-    """
-
-    def __init__(
-        self, round_s: float, offset_s: float, now_s: Callable[[], float] = time.time
-    ) -> None:
-        self._round_s = round_s
-        self._offset_s = offset_s
-        self._now_s = now_s
-
-    def __index__(self) -> int:
-        return math.ceil(1000 * to_round_s(self._now_s(), self._round_s, self._offset_s))
-
-
 class Traffic:
-    """Whether so much is written that nobody should wait for more: `busy` in this round or
-    in the one before.
+    """Whether so much comes that nobody should wait for more: `busy` in this round or in the one
+    before, in whatever is counted.
     """
 
     def __init__(self, round_s: float, busy: int) -> None:
@@ -49,11 +36,52 @@ class Traffic:
         self._amount = 0
         self._was_busy = False
 
-    def take(self, size: int, now_s: float) -> bool:
-        """Count what is written at `now_s`; whether traffic is busy."""
+    def take(self, amount: int, now_s: float) -> bool:
+        """Count what came at `now_s`; whether traffic is busy."""
         current = int(now_s / self._round_s)
         if current != self._round:
             self._was_busy = current == self._round + 1 and self._amount >= self._busy
             self._round, self._amount = current, 0
-        self._amount += size
+        self._amount += amount
         return self._was_busy or self._amount >= self._busy
+
+
+class Varying:
+    """Stands where aiokafka wants an integer, and is another one in each request."""
+
+    def __init__(self, value: Callable[[], int]) -> None:
+        self._value = value
+
+    def __index__(self) -> int:
+        return self._value()
+
+
+class Gathering:
+    """What a follower of feeds lets the broker wait for: in busy traffic for little and briefly,
+    in a quiet market until `offset_s` behind a round time.
+    """
+
+    def __init__(
+        self, round_s: float, offset_s: float, now_s: Callable[[], float] = time.time
+    ) -> None:
+        self._round_s = round_s
+        self._offset_s = offset_s
+        self._now_s = now_s
+        self._traffic = Traffic(round_s, BUSY_RECORDS)
+        self.wait_ms = Varying(self._choose_wait_ms)
+        self.min_bytes = Varying(self._choose_min_bytes)
+
+    def came(self, records: int) -> None:
+        """So many were fetched."""
+        self._traffic.take(records, self._now_s())
+
+    def _is_busy(self) -> bool:
+        return self._traffic.take(0, self._now_s())
+
+    def _choose_wait_ms(self) -> int:
+        if self._is_busy():
+            return BUSY_WAIT_MS
+        return math.ceil(1000 * to_round_s(self._now_s(), self._round_s, self._offset_s))
+
+    def _choose_min_bytes(self) -> int:
+        return BUSY_BYTES if self._is_busy() else QUIET_BYTES

@@ -4,7 +4,30 @@ import struct
 
 import pytest
 
-from teleglas_common.rounds import FetchWait, Traffic, to_round_s
+from teleglas_common.rounds import (
+    BUSY_BYTES,
+    BUSY_RECORDS,
+    BUSY_WAIT_MS,
+    QUIET_BYTES,
+    Gathering,
+    Traffic,
+    to_round_s,
+)
+
+
+class Clock:
+    """Shows what it is set to."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def encoded(value: object) -> int:
+    """As a Kafka request carries it."""
+    return int(struct.unpack(">i", struct.pack(">i", value))[0])
 
 
 @pytest.mark.parametrize(
@@ -15,11 +38,25 @@ def test_a_round_ends_at_a_multiple_moved_by_the_offset(now_s, offset_s, left_s)
     assert to_round_s(now_s, 0.25, offset_s) == pytest.approx(left_s)
 
 
-def test_each_request_gets_a_wait_of_its_own():
-    times = iter([10.1005, 10.2005])
-    wait = FetchWait(0.25, 0.03, lambda: next(times))
-    assert struct.unpack(">i", struct.pack(">i", wait)) == (180,)
-    assert struct.unpack(">i", struct.pack(">i", wait)) == (80,)
+def test_each_request_of_a_quiet_reader_waits_until_the_round():
+    clock = Clock(10.1005)
+    gathering = Gathering(0.25, 0.03, clock)
+    assert encoded(gathering.wait_ms) == 180
+    clock.now_s = 10.2005
+    assert encoded(gathering.wait_ms) == 80
+    assert encoded(gathering.min_bytes) == QUIET_BYTES
+
+
+def test_a_busy_reader_waits_briefly_until_it_is_quiet_again():
+    clock = Clock(10.0)
+    gathering = Gathering(0.25, 0.0, clock)
+    gathering.came(BUSY_RECORDS)
+    clock.now_s = 10.3
+    assert encoded(gathering.wait_ms) == BUSY_WAIT_MS
+    assert encoded(gathering.min_bytes) == BUSY_BYTES
+    clock.now_s = 10.55
+    assert encoded(gathering.wait_ms) == 200
+    assert encoded(gathering.min_bytes) == QUIET_BYTES
 
 
 def test_traffic_is_busy_as_soon_as_a_round_brings_enough():

@@ -151,25 +151,26 @@ class ShardRunner(Generic[S]):
 
     async def _work(self, shard: S) -> None:
         loop = asyncio.get_running_loop()
+        patient = shard if isinstance(shard, PatientShard) else None
         self._since_checkpoint = 0
         self._checkpointed_at = loop.time()
         while not self._stopping.is_set():
             is_idle = not self._since_checkpoint
-            left_s = self._checkpointed_at + self._limits(shard)[0] - loop.time()
+            left_s = self._checkpointed_at + self._limits(patient)[0] - loop.time()
             if await self.inbox.wait(_IDLE_S if is_idle else max(0.001, left_s)):
                 if is_idle:
                     self._checkpointed_at = loop.time()  # nothing to store until now
                 await self._go_around(shard)
-            limit_s, limit_records = self._limits(shard)
+            limit_s, limit_records = self._limits(patient)
             due = loop.time() - self._checkpointed_at >= limit_s
             if due or self._since_checkpoint >= limit_records:
                 await self._checkpoint(shard)
         await self._checkpoint(shard)
 
-    def _limits(self, shard: S) -> tuple[float, int]:
+    def _limits(self, patient: PatientShard | None) -> tuple[float, int]:
         """Seconds and records after which the next checkpoint is due."""
         settings = self._wiring.settings
-        if isinstance(shard, PatientShard) and shard.may_wait:
+        if patient is not None and patient.may_wait:
             return (
                 max(settings.checkpoint_interval_s, settings.patient_interval_s),
                 max(settings.checkpoint_records, settings.patient_records),

@@ -19,7 +19,7 @@ from faust.types.tuples import ConsumerMessage
 
 from teleglas_common.bus.ports import Record
 from teleglas_common.kafka import READ_FEEDS_S
-from teleglas_common.rounds import GATHERED_BYTES, ROUND_S, FetchWait
+from teleglas_common.rounds import ROUND_S, Gathering
 from teleglas_whale_detector.routes import INPUTS
 
 __all__ = ["PIECE", "Piece", "SeekingConsumer", "pieces_of"]
@@ -71,8 +71,9 @@ class GatheringThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
-        client._fetch_min_bytes = GATHERED_BYTES  # noqa: SLF001
-        client._fetch_max_wait_ms = FetchWait(ROUND_S, READ_FEEDS_S)  # noqa: SLF001
+        gathering: Gathering = self.consumer.gathering  # type: ignore[attr-defined]
+        client._fetch_min_bytes = gathering.min_bytes  # noqa: SLF001
+        client._fetch_max_wait_ms = gathering.wait_ms  # noqa: SLF001
         return client
 
 
@@ -82,6 +83,7 @@ class SeekingConsumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NoReadOffsets()
+        self.gathering = Gathering(ROUND_S, READ_FEEDS_S)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return GatheringThread(self, loop=self.loop, beacon=self.beacon)
@@ -109,6 +111,7 @@ class SeekingConsumer(FaustConsumer):
         generation_id = self.app.consumer_generation_id
         if fetched is None or self.should_stop:
             return
+        self.gathering.came(sum(map(len, fetched.values())))
         for tp, raw in self.scheduler.iterate(pieces_of(fetched)):
             if not self.flow_active or self.app.consumer_generation_id != generation_id:
                 return

@@ -51,6 +51,7 @@ class KafkaGroupConsumer:
         self, settings: KafkaSettings, admin: KafkaAdmin, topics: Sequence[str], group: str
     ) -> None:
         self._settings = settings
+        self._gathering = settings.gathering()
         self._admin = admin
         self._topics = tuple(topics)
         self._group = group
@@ -120,7 +121,7 @@ class KafkaGroupConsumer:
         is paused. A shard that catches up pauses and resumes all the time.
         """
         fetcher: Any = client._fetcher  # noqa: SLF001 - aiokafka has no call for it
-        wait = self._settings.fetch_options(follows=True)["fetch_max_wait_ms"]
+        wait = self._settings.fetch_options(self._gathering)["fetch_max_wait_ms"]
         fetcher._fetch_max_wait_ms = _RESUME_MS if self._paused else wait  # noqa: SLF001
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -208,6 +209,8 @@ class KafkaGroupConsumer:
             partition = TopicPartition(source.topic, source.partition)
             polled[partition] = [to_record(record) for record in records]
             self._positions[partition] = records[-1].offset + 1
+        if self._gathering is not None:
+            self._gathering.came(sum(map(len, polled.values())))
         return polled
 
     async def _wait_for_records(
@@ -271,9 +274,7 @@ class KafkaGroupConsumer:
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.heartbeat_interval_s * 1000),
             rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
-            fetch_max_bytes=settings.fetch_max_bytes,
-            max_partition_fetch_bytes=settings.partition_fetch_bytes,
-            **settings.fetch_options(follows=True),
+            **settings.fetch_options(self._gathering),
             **options,
         )
         try:

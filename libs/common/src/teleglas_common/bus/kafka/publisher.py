@@ -15,7 +15,7 @@ from teleglas_common.bus.kafka.lane import Lane, LaneBatch
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.memory_log import Signal
 from teleglas_common.bus.ports import Outgoing, PublishError
-from teleglas_common.rounds import Traffic, to_round_s
+from teleglas_common.rounds import QUIET_BYTES, Traffic, to_round_s
 
 __all__ = ["KafkaPublisher"]
 
@@ -41,7 +41,7 @@ class KafkaPublisher:
         self._idle: set[Lane] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._round_s = settings.linger_round_s
-        self._traffic = Traffic(settings.linger_round_s or 1.0, settings.gathered_bytes)
+        self._traffic = Traffic(settings.linger_round_s or 1.0, QUIET_BYTES)
         self._uncounted_bytes = 0
         self._is_patient = False
         """Whether the timer waits for a round time."""

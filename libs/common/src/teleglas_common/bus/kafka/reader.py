@@ -44,7 +44,7 @@ class KafkaReader:
         follows: bool = False,
     ) -> None:
         self._settings = settings
-        self._follows = follows
+        self._gathering = settings.gathering() if follows else None
         self._admin = admin
         self._wanted = dict(positions)
         self._positions: dict[TopicPartition, int] = {}
@@ -89,6 +89,8 @@ class KafkaReader:
             partition = TopicPartition(source.topic, source.partition)
             polled[partition] = [to_record(record) for record in records]
             self._positions[partition] = records[-1].offset + 1
+        if self._gathering is not None:
+            self._gathering.came(sum(map(len, polled.values())))
         return polled
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
@@ -113,9 +115,7 @@ class KafkaReader:
         client = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_bytes=settings.fetch_max_bytes,
-            max_partition_fetch_bytes=settings.partition_fetch_bytes,
-            **settings.fetch_options(follows=self._follows),
+            **settings.fetch_options(self._gathering),
             **settings.client_options(),
         )
         try:

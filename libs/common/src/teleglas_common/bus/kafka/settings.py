@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
-from teleglas_common.rounds import GATHERED_BYTES, FetchWait
+from teleglas_common.rounds import ROUND_S, Gathering
 
 __all__ = ["KafkaSettings"]
 
@@ -32,8 +32,7 @@ class KafkaSettings:
     """From taking a record to giving it up, which ends the publisher."""
     linger_s: float = 0.005
     linger_round_s: float | None = None
-    """Instead of `linger_s` while less than `gathered_bytes` come in such a time: records leave a
-    moment after a multiple of it."""
+    """Instead of `linger_s` in quiet traffic: records leave a moment after a multiple of it."""
     batch_bytes: int = 256 << 10
     max_in_flight_bytes: int = 16 << 20
 
@@ -45,11 +44,8 @@ class KafkaSettings:
     partition_fetch_bytes: int = 1 << 20
     fetch_wait_s: float = 2.0
     """Also how late a sought partition may be fetched; a resumed one need not wait so long."""
-    fetch_round_s: float | None = None
-    """Instead of `fetch_wait_s` for who follows a log: less than `gathered_bytes` are answered
-    `fetch_offset_s` behind a multiple of this time."""
-    fetch_offset_s: float = 0.0
-    gathered_bytes: int = GATHERED_BYTES
+    gather_behind_s: float | None = None
+    """Instead of `fetch_wait_s` for who follows a log: see `rounds.Gathering`."""
     stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
@@ -60,13 +56,18 @@ class KafkaSettings:
         if sasl and (self.sasl_username is None or self.sasl_password is None):
             raise ValueError(f"expected user and password for {self.security_protocol}")
 
-    def fetch_options(self, *, follows: bool) -> dict[str, Any]:
-        """How long the broker may wait for how much; `follows` as in `Bus.reader`."""
-        if self.fetch_round_s is None or not follows:
-            return {"fetch_max_wait_ms": int(self.fetch_wait_s * 1000), "fetch_min_bytes": 1}
+    def gathering(self) -> Gathering | None:
+        """For one follower of a log; None where it waits for any byte."""
+        return None if self.gather_behind_s is None else Gathering(ROUND_S, self.gather_behind_s)
+
+    def fetch_options(self, gathering: Gathering | None) -> dict[str, Any]:
+        """How long the broker may wait for how much."""
+        wait_ms = int(self.fetch_wait_s * 1000)
         return {
-            "fetch_max_wait_ms": FetchWait(self.fetch_round_s, self.fetch_offset_s),
-            "fetch_min_bytes": self.gathered_bytes,
+            "fetch_max_bytes": self.fetch_max_bytes,
+            "max_partition_fetch_bytes": self.partition_fetch_bytes,
+            "fetch_max_wait_ms": wait_ms if gathering is None else gathering.wait_ms,
+            "fetch_min_bytes": 1 if gathering is None else gathering.min_bytes,
         }
 
     def client_options(self) -> dict[str, Any]:
