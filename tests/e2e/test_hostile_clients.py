@@ -25,7 +25,7 @@ from tests.support.product import rest, started
 from tests.support.standing import MAX_SUBSCRIPTIONS
 from tests.support.stream import Follower, following, not_reading, stream_url
 
-ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("TELEGLAS_RESUME_ROUNDS", "40"))
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(600 + ROUNDS),

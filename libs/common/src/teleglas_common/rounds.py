@@ -15,7 +15,7 @@ __all__ = ["QUIET_BYTES", "ROUND_S", "Gathering", "Traffic", "to_round_s"]
 ROUND_S, QUIET_BYTES = 0.5, 16_384
 """More in a round is busy traffic."""
 BUSY_RECORDS = 100
-BUSY_WAIT_MS, BUSY_BYTES = 50, 4_096
+BUSY_WAIT_MS, BUSY_BYTES = 20, 16_384
 """A busy log fills this in milliseconds."""
 
 

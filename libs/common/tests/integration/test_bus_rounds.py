@@ -15,7 +15,7 @@ from teleglas_common.testing import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-ROUND_S = 4.0
+ROUND_S = 2.0
 
 
 async def test_quiet_records_wait_for_the_round_and_a_crowd_does_not(stack: StackAddresses) -> None:

@@ -30,7 +30,7 @@ class KafkaSettings:
     """Of one request; a call that needs several may take twice as long."""
     delivery_timeout_s: float = 120.0
     """From taking a record to giving it up, which ends the publisher."""
-    linger_s: float = 0.005
+    linger_s: float = 0.01
     linger_round_s: float | None = None
     """Instead of `linger_s` in quiet traffic: records leave a moment after a multiple of it."""
     batch_bytes: int = 256 << 10
