@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
+from teleglas_common.collector import collect_rarely
 from teleglas_common.health import Health
 from teleglas_common.telemetry.tracing import flush_traces
 
@@ -60,6 +61,7 @@ class App(Protocol):
 
 def run(app: App) -> None:
     """Serve until a signal; exits with 0, or 1 when a part broke."""
+    collect_rarely()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(serve(app))

@@ -6,7 +6,6 @@ from teleglas_common.lifecycle import run
 from teleglas_common.settings import load
 from teleglas_common.telemetry import configure_telemetry
 from teleglas_market_data.app import SERVICE, build_app
-from teleglas_market_data.collector import collect_rarely
 from teleglas_market_data.settings import Settings
 
 __all__ = ["main"]
@@ -14,7 +13,6 @@ __all__ = ["main"]
 
 def main() -> None:
     settings = load(Settings)
-    collect_rarely()
     configure_telemetry(settings.telemetry, service=SERVICE)
     run(build_app(settings))
 
