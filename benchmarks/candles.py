@@ -37,6 +37,7 @@ from teleglas_common.bus.ports import Outgoing, Route
 from teleglas_common.bus.worker import Worker
 from teleglas_common.bus.worker_settings import WorkerSettings
 from teleglas_common.clock import SystemClock
+from teleglas_common.collector import collect_rarely
 from teleglas_common.postgres import create_pool, migrate, migrations_in
 from teleglas_common.settings import PostgresSection
 from teleglas_common.telemetry import Metrics
@@ -45,7 +46,6 @@ from teleglas_contracts.topic import Topic
 from teleglas_market_data.adapters.pieces import TimePieces
 from teleglas_market_data.adapters.store import PostgresStore
 from teleglas_market_data.app import MIGRATIONS
-from teleglas_market_data.collector import collect_rarely
 from teleglas_market_data.counts import Counts
 from teleglas_market_data.domain.composite import Definition
 from teleglas_market_data.handlers import on_trades, on_trades_progress
