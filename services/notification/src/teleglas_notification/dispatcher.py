@@ -9,14 +9,16 @@ from collections.abc import Callable
 from teleglas_common.clock import Clock
 from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT, Outbox
 from teleglas_notification.counts import Counts
-from teleglas_notification.ports import Job
+from teleglas_notification.ports import Job, Outcome
 from teleglas_notification.sending import Sender
+from teleglas_notification.steady import PASSING
 
 __all__ = ["Dispatcher"]
 
 SECOND_NS = 1_000_000_000
 STOP_WITHIN_S = 1.0
 """A pause of an hour must not hold up the end of the process."""
+SETTLE_AGAIN_S = (0.05, 0.2, 0.5, 1.0)
 LOOK_S = 5.0
 """Other replicas' messages are looked for this often."""
 STATUS_NAMES = {SENT: "sent", EDITED: "edited", FAILED: "failed"}
@@ -88,10 +90,21 @@ class Dispatcher:
 
     async def _finish(self, job: Job) -> None:
         outcome = await self._sender.send(job)
-        moved = await self._outbox.settle(job, outcome)
+        moved = await self._settle(job, outcome)
         for status, count in moved:
             self._counts.delivered(self._sender.channel.name, STATUS_NAMES[status], count)
         self._settled()
+
+    async def _settle(self, job: Job, outcome: Outcome) -> list[tuple[int, int]]:
+        """The call has been made: were its outcome lost to a deadlock, the chat would wait for the
+        end of its lease, and then be told again.
+        """
+        for wait_s in SETTLE_AGAIN_S:
+            try:
+                return await self._outbox.settle(job, outcome)
+            except PASSING:
+                await self._clock.sleep(wait_s)
+        return await self._outbox.settle(job, outcome)
 
     async def _measure(self) -> None:
         channel = self._sender.channel.name

@@ -17,7 +17,7 @@ Candle = tuple[int, float, float, float, float]
 WIDTH, HEIGHT, MARGIN = 480, 240, 12
 INK, PAPER = (140, 148, 160), (18, 20, 26)
 RISE, FALL, MARK = (46, 189, 133), (246, 70, 93), (250, 200, 60)
-BUDGET_S = 1.0
+BUDGET_S = 0.4
 
 log = structlog.get_logger(__name__)
 

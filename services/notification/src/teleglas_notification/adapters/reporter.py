@@ -87,9 +87,15 @@ class Reporter:
                 return 0
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await self._publish(rows)
-            await connection.executemany(
-                "UPDATE notification.deliveries SET reported = $2 WHERE id = $1",
-                [(row["id"], row["revision"]) for row in sorted(rows, key=lambda row: row["id"])],
+            # Waits for nobody's row, so that it is in no deadlock: one that is being changed now
+            # will have another revision to report.
+            await connection.execute(
+                "UPDATE notification.deliveries AS d SET reported = w.revision FROM (SELECT f.id,"
+                " n.revision FROM notification.deliveries AS f"
+                " JOIN unnest($1::text[], $2::int[]) AS n (id, revision) USING (id)"
+                " FOR UPDATE OF f SKIP LOCKED) AS w WHERE d.id = w.id",
+                [row["id"] for row in rows],
+                [row["revision"] for row in rows],
             )
             return len(rows)
 
