@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+import asyncpg
+
 from teleglas_common.clock import Clock
 from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT, Outbox
 from teleglas_notification.counts import Counts
 from teleglas_notification.ports import Job, Outcome
 from teleglas_notification.sending import Sender
-from teleglas_notification.steady import PASSING
 
 __all__ = ["Dispatcher"]
 
@@ -97,12 +98,13 @@ class Dispatcher:
 
     async def _settle(self, job: Job, outcome: Outcome) -> list[tuple[int, int]]:
         """The call has been made: were its outcome lost to a deadlock, the chat would wait for the
-        end of its lease, and then be told again.
+        end of its lease, and then be told again. Only what certainly was not written is repeated:
+        after another failure the chat may be another call's already.
         """
         for wait_s in SETTLE_AGAIN_S:
             try:
                 return await self._outbox.settle(job, outcome)
-            except PASSING:
+            except asyncpg.TransactionRollbackError:
                 await self._clock.sleep(wait_s)
         return await self._outbox.settle(job, outcome)
 

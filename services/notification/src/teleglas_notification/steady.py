@@ -10,7 +10,7 @@ import structlog
 from teleglas_common.bus.ports import PublishError
 from teleglas_common.clock import Clock
 
-__all__ = ["PASSING", "steadily"]
+__all__ = ["steadily"]
 
 FIRST_S, MOST_S = 0.2, 5.0
 OUTAGE_LIMIT_S = 120.0
