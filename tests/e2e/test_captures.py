@@ -143,6 +143,7 @@ async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
         read = await trades(product.bus)
         rows = await stored(product)
         made = await candles(product.bus)
+        broken = await held(product, topics.MARKET_GAPS_V1)
         letters = [await dead_letters(product.bus, t) for t in topics.ALL if t.dead_letter]
         for topic in DIGESTED:
             first_digests[topic.name] = (await digest(product.bus, topic))[0]
@@ -155,6 +156,7 @@ async def test_a_capture_at_full_speed_gives_its_own_trades_and_candles(
 
     assert read.prints == expected
     assert read.repeated == 0
+    assert not broken, "expected an unbroken connection: books cannot be fetched again"
     for market, prints in expected.items():
         assert len(rows[market]) == len(prints)
         assert {trade.id: trade for trade in rows[market]} == prints

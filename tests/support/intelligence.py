@@ -29,7 +29,7 @@ from tests.support.product import SETTLE_TIMEOUT_S, connected, held
 __all__ = ["SAYING", "all_said", "assert_all_kept", "chat_messages", "latest", "rescored"]
 
 SAYING = (topics.WHALE_ALERTS_V1, topics.SIGNAL_SCORES_V1, topics.PREDICTION_FORECASTS_V1)
-READERS = ("signal-scorer", "prediction", "notification")
+READERS = ("whale-detector", "signal-scorer", "prediction", "notification")
 BACKTEST_TIMEOUT_S = 120.0
 STORED_TIMEOUT_S = 30.0
 """Some checkpoints of any service."""
@@ -43,7 +43,7 @@ async def all_said(product: Product) -> None:
         nonlocal seen
         behind = [await lag(product.layout.http[name]) for name in READERS]
         before, seen = seen, await held(product, *SAYING)
-        return before == seen and not any(behind)
+        return before == seen and all(records == 0 for records in behind)
 
     await eventually(is_quiet, timeout_s=SETTLE_TIMEOUT_S, every_s=3.0)
 

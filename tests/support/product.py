@@ -36,6 +36,8 @@ __all__ = [
 
 SETTLE_TIMEOUT_S = 120.0
 """Of everything that waits for a part to come back or to catch up on a busy machine."""
+DRAINED_AFTER_S = 4.0
+"""Without a new record; a busy machine stands still for a second or two."""
 READ_BY_MARKET_DATA = (
     topics.MARKET_TRADES_V1,
     topics.MARKET_BOOKS_V1,
@@ -161,4 +163,4 @@ async def drained(product: Product, timeout_s: float = 240.0) -> None:
         before, seen = seen, await held(product, *READ_BY_MARKET_DATA)
         return before == seen
 
-    await eventually(is_quiet, timeout_s=60, every_s=2.0)
+    await eventually(is_quiet, timeout_s=60, every_s=DRAINED_AFTER_S)

@@ -14,6 +14,8 @@ __all__ = ["LIVE_MARKET", "ingest_environment", "listed_markets"]
 
 TIMEOUT_S = 10.0
 LIVE_MARKET = ("binance", "BTC-USDT")
+PATIENCE_WITH_CAPTURES = "1000"
+"""A recording lacks streams, plays at a pace of its own, and ends: no silence says anything."""
 
 LISTINGS = {
     "binance": ("/api/v3/exchangeInfo",),
@@ -68,6 +70,8 @@ async def ingest_environment(
         return {}, LIVE_MARKET
     markets = await listed_markets(urls)
     env: dict[str, str] = {}
+    if options.source is Source.CAPTURE:
+        env["TELEGLAS_INGEST__SILENCE_PATIENCE"] = PATIENCE_WITH_CAPTURES
     for venue in LISTINGS:
         prefix = f"TELEGLAS_{venue.replace('-', '_').upper()}"
         env[f"{prefix}__SYMBOLS"] = ",".join(markets.get(venue, ()))

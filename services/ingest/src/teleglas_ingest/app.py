@@ -191,6 +191,7 @@ def _policy(settings: Settings, section: VenueSection) -> ShardPolicy:
         ),
         progress_every_s=ingest.progress_every_s,
         progress_slack_ms=ingest.progress_slack_ms,
+        progress_skew_ms=ingest.progress_skew_ms,
         open_interest_every_s=ingest.open_interest_every_s,
         streams_per_connection=ingest.streams_per_connection,
         lease_ttl_s=ingest.lease_ttl_s,

@@ -120,7 +120,10 @@ class IngestSection(Section):
     )
     progress_every_s: Seconds = Field(default=0.25, description="between progress marks")
     progress_slack_ms: Annotated[int, Field(ge=0)] = Field(
-        default=100, description="marks stay so far behind the newest event"
+        default=100, description="marks stay so far behind the newest event of their own stream"
+    )
+    progress_skew_ms: Annotated[int, Field(ge=0)] = Field(
+        default=500, description="… and at most so far behind the newest of their connection"
     )
     progress_lease_s: Seconds = Field(
         default=10.0, description="a source that is silent for so long does not hold others back"

@@ -213,7 +213,7 @@ def test_a_silence_that_hid_trades_is_resubscribed() -> None:
 def test_a_mark_goes_out_behind_the_trades_that_it_covers() -> None:
     """What is in hand is published first, and a hole holds the mark back."""
     feed, outbox, asked = feed_of()
-    clock = SourceClock(VenueClock(), slack_ns=0)
+    clock = SourceClock(VenueClock(), slack_ns=0, skew_ns=0)
     marks = Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of)
     feed.on_trade(trade(1), 0)
     clock.see(1 * MS)
@@ -266,7 +266,7 @@ def test_a_new_process_holds_its_marks_from_the_start() -> None:
 def test_a_source_that_promised_nothing_retires_without_a_word() -> None:
     """A mark without a time would be refused by its readers."""
     feed, outbox, _ = feed_of()
-    clock = SourceClock(VenueClock(), slack_ns=0)
+    clock = SourceClock(VenueClock(), slack_ns=0, skew_ns=0)
     Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of).retire()
     assert len(outbox) == 0
 
@@ -295,7 +295,7 @@ def test_a_gap_of_tickers_ends_with_the_first_that_has_a_time() -> None:
 def test_a_book_that_resyncs_holds_its_marks_for_a_while() -> None:
     """The snapshot to come is of a time that is not promised yet; a dead book blocks no one."""
     feed, outbox, _ = feed_of(book_hold_ns=100 * MS)
-    clock = SourceClock(VenueClock(), slack_ns=0)
+    clock = SourceClock(VenueClock(), slack_ns=0, skew_ns=0)
     marks = Marks("binance", "s", clock, [(Channel.BOOKS, feed)], outbox, partition_of)
 
     def marked(at: int) -> list[int]:
@@ -321,7 +321,7 @@ def test_a_book_that_resyncs_holds_its_marks_for_a_while() -> None:
 def test_marks_of_a_reserve_bind_from_the_take_over_on() -> None:
     """What it would have promised while another wrote is no word of its own."""
     feed, outbox, _ = feed_of()
-    clock = SourceClock(VenueClock(), slack_ns=0)
+    clock = SourceClock(VenueClock(), slack_ns=0, skew_ns=0)
     marks = Marks("binance", "s", clock, [(Channel.TRADES, feed)], outbox, partition_of)
     clock.see(9 * MS)
     marks.emit()

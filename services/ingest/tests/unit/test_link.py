@@ -69,7 +69,7 @@ async def running(
         streams,
         {market.instrument.venue_symbol: market},
         watcher,
-        SourceClock(VenueClock(), slack_ns=0),
+        SourceClock(VenueClock(), slack_ns=0, skew_ns=0),
         dialer,
         Pace(1000.0, burst=1000, monotonic_ns=time.monotonic_ns),
         Counts(),

@@ -55,7 +55,7 @@ def session_of(name: str, now_ns: list[int] | None = None) -> tuple[Session, Kep
         streams,
         {key: Wired(stream, route) for key, (stream, route) in routes.items()},
         kept,
-        SourceClock(VenueClock(), slack_ns=0),
+        SourceClock(VenueClock(), slack_ns=0, skew_ns=0),
         wall_ns=lambda: NOW,
         monotonic_ns=lambda: clock[0],
         standby=False,

@@ -80,7 +80,7 @@ async def on_ticker(shard: MarketShard, incoming: Incoming[Ticker]) -> None:
     """Keep what changed of a ticker, for queries and for the next summary."""
     ticker = incoming.message
     check_ticker(ticker)
-    shard.join.heard(incoming.record.topic)
+    shard.join.silences.heard(incoming.record.topic)
     if not shard.admits(incoming.record.topic, ticker.source, ticker.writer_epoch):
         return
     shard.keep_ticker(ticker)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from teleglas_common.clock import Clock
 from teleglas_common.progress import ProgressTracker
+from teleglas_common.silences import Silences
 from teleglas_market_data.domain.intervals import SECOND_NS
 from teleglas_market_data.ports import Market
 
@@ -14,8 +15,6 @@ __all__ = ["InputJoin"]
 
 GONE_NS = 60 * SECOND_NS
 """An input that lies so far behind its own topic, of event time, is not waited for."""
-IDLE_S = 10.0
-"""A topic without any record for so long is not waited for."""
 
 
 @dataclass(slots=True)
@@ -30,11 +29,10 @@ class InputJoin:
     trackers: Mapping[str, ProgressTracker]
     topics: tuple[str, ...]
     held: set[str] = field(default_factory=set)
-    _heard_s: dict[str, float] = field(default_factory=dict)
+    silences: Silences = field(init=False)
 
-    def heard(self, topic: str) -> None:
-        """A record of a topic came."""
-        self._heard_s[topic] = self.clock.monotonic_s()
+    def __post_init__(self) -> None:
+        self.silences = Silences(self.clock)
 
     def passed(self, market: Market, ts: int) -> int:
         """The time up to which all inputs have come, at most `ts`."""
@@ -50,8 +48,7 @@ class InputJoin:
     def _passed(self, topic: str, market: Market, ts: int) -> int:
         if topic in self.held:
             return -1
-        now_s = self.clock.monotonic_s()
-        if now_s - self._heard_s.setdefault(topic, now_s) > IDLE_S:
+        if self.silences.is_idle(topic):
             return ts
         tracker = self.trackers.get(topic)
         return -1 if tracker is None else _reached(tracker, market)

@@ -142,7 +142,7 @@ class MarketShard:
 
     def observe(self, topic: str, mark: Progress) -> Sequence[Market]:
         """Take a progress mark of one topic; return the markets whose watermark moved."""
-        self.join.heard(topic)
+        self.join.silences.heard(topic)
         tracker = self.trackers.get(topic)
         if tracker is None:
             tracker = self.trackers[topic] = ProgressTracker()
@@ -156,7 +156,7 @@ class MarketShard:
 
     def book_read(self, record: Record) -> None:
         """A record of the books' topic was handled: the rewind may be over."""
-        self.join.heard(record.topic)
+        self.join.silences.heard(record.topic)
         if self.books.read(record.offset):
             self.join.held.discard(record.topic)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from teleglas_common.clock import Clock
 from teleglas_common.progress import Mark, ProgressTracker
+from teleglas_common.silences import Silences
 from teleglas_whale_detector.domain.parents import SECOND_NS
 from teleglas_whale_detector.ports import Market
 
@@ -13,8 +14,6 @@ __all__ = ["GONE_NS", "InputJoin"]
 
 GONE_NS = 60 * SECOND_NS
 """An input that lies so far behind its own topic, of event time, is not waited for."""
-IDLE_S = 10.0
-"""A topic without any record for so long is not waited for."""
 
 
 @dataclass(slots=True)
@@ -27,11 +26,10 @@ class InputJoin:
     clock: Clock
     trackers: dict[str, ProgressTracker] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
-    _heard_s: dict[str, float] = field(default_factory=dict)
+    silences: Silences = field(init=False)
 
-    def heard(self, topic: str) -> None:
-        """A record of a topic came."""
-        self._heard_s[topic] = self.clock.monotonic_s()
+    def __post_init__(self) -> None:
+        self.silences = Silences(self.clock)
 
     def observe(self, topic: str, mark: Mark) -> list[Market]:
         """Take a mark in; return the markets whose watermark moved."""
@@ -46,16 +44,11 @@ class InputJoin:
         found = tracker.watermark(*market) if tracker is not None else None
         return -1 if found is None else found
 
-    def is_idle(self, topic: str) -> bool:
-        """Whether a whole topic has been silent too long to wait for."""
-        now_s = self.clock.monotonic_s()
-        return now_s - self._heard_s.setdefault(topic, now_s) > IDLE_S
-
     def reached(self, topic: str, market: Market, otherwise: int) -> int:
         """How far a topic has come for a market; `otherwise` where it is not waited for."""
         if topic in self.held:
             return -1
-        if self.is_idle(topic):
+        if self.silences.is_idle(topic):
             return otherwise
         tracker = self.trackers.get(topic)
         if tracker is None or tracker.furthest is None:

@@ -221,7 +221,7 @@ class WhaleShard:
     def books_are_ahead(self) -> bool:
         """Whether the books must wait for the trades."""
         books, trades = self.join.trackers.get(BOOKS), self.join.trackers.get(TRADES)
-        if self.rewound_from or books is None or self.join.is_idle(TRADES):
+        if self.rewound_from or books is None or self.join.silences.is_idle(TRADES):
             return False
         if trades is None or trades.furthest is None or books.furthest is None:
             return False

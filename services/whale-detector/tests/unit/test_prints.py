@@ -18,7 +18,7 @@ from teleglas.whale.v1.whale_pb2 import (
     WHALE_KIND_SWEEP,
     WhaleAlert,
 )
-from teleglas_whale_detector.shard import BOOKS
+from teleglas_whale_detector.shard import BOOKS, TRADES
 
 FILLS = made_up_fills(orders=900)
 END_MS = FILLS[-1].ts_ms
@@ -31,8 +31,10 @@ def known() -> Rig:
     it does not wait for them.
     """
     rig = Rig()
-    rig.shard.join.heard(BOOKS)
-    rig.clock.seconds = 11.0
+    rig.shard.join.silences.heard(BOOKS)
+    while rig.clock.seconds < 11.0:
+        rig.clock.seconds += 1.0
+        rig.shard.join.silences.heard(TRADES)
     rig.trades(batches(FILLS, 4))
     assert rig.shard.desks["binance", BTC].fills.threshold is not None
     rig.out.clear()

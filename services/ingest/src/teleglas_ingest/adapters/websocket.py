@@ -1,4 +1,6 @@
-"""WebSockets over picows: frames arrive in a callback, without a task or a queue between."""
+"""WebSockets over picows: frames arrive in a callback, without a task or a queue between as long
+as they are few.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Callable
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from teleglas_ingest.adapters.turns import Turns
 from teleglas_ingest.ports import Closed, Socket
 
 __all__ = ["PicowsDialer"]
@@ -22,13 +25,29 @@ class _Listener(WSListener):
         self._on_pong = on_pong
         self._parts: list[bytes] = []
         self._bytes = 0
+        self._transport: WSTransport | None = None
+        self.turns = Turns(self._read, self._disconnect)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def _read(self, go_on: bool) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_disconnected:
+            under = transport.underlying_transport
+            (under.resume_reading if go_on else under.pause_reading)()
+
+    def _disconnect(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind is WSMsgType.TEXT and frame.fin:
-            self._on_frame(frame.get_payload_as_bytes())
+            self.turns.take(self._on_frame, frame.get_payload_as_bytes())
         elif kind is WSMsgType.PONG:
-            self._on_pong()
+            # In its place: it says that all before it has been handled.
+            self.turns.take(self._on_pong)
         elif kind is WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
@@ -46,12 +65,13 @@ class _Listener(WSListener):
             message = b"".join(self._parts)
             self._parts.clear()
             self._bytes = 0
-            self._on_frame(message)
+            self.turns.take(self._on_frame, message)
 
 
 class _Socket:
-    def __init__(self, transport: WSTransport) -> None:
+    def __init__(self, transport: WSTransport, turns: Turns) -> None:
         self._transport = transport
+        self._turns = turns
 
     def send(self, text: bytes) -> None:
         if not self._transport.is_disconnected:
@@ -62,21 +82,21 @@ class _Socket:
             self._transport.send_ping()
 
     def pause(self) -> None:
-        if not self._transport.is_disconnected:
-            self._transport.underlying_transport.pause_reading()
+        self._turns.press(True)
 
     def resume(self) -> None:
-        if not self._transport.is_disconnected:
-            self._transport.underlying_transport.resume_reading()
+        self._turns.press(False)
 
     async def closed(self) -> Closed:
         await asyncio.shield(self._transport.wait_disconnected())
+        await self._turns.over()
         received = getattr(self._transport.close_handshake, "recv", None)
         if received is None:
             return Closed(None, "the connection ended without a close frame")
         return Closed(received.code.value, received.reason or f"closed with {received.code.name}")
 
     def close(self) -> None:
+        self._turns.drop()
         if not self._transport.is_disconnected:
             self._transport.send_close(WSCloseCode.GOING_AWAY)
             self._transport.disconnect()
@@ -93,8 +113,9 @@ class PicowsDialer:
     ) -> Socket:
         async with asyncio.timeout(2 * self._timeout_s):
             try:
+                listener = _Listener(on_frame, on_pong)
                 transport, _ = await ws_connect(
-                    lambda: _Listener(on_frame, on_pong),
+                    lambda: listener,
                     url,
                     websocket_handshake_timeout=self._timeout_s,
                     max_frame_size=MAX_FRAME_BYTES,
@@ -104,4 +125,4 @@ class PicowsDialer:
                 raise
             except Exception as error:
                 raise OSError(f"expected a WebSocket at {url}, was: {error!r}") from error
-        return _Socket(transport)
+        return _Socket(transport, listener.turns)

@@ -285,6 +285,12 @@ class MarketFeed(BookFeed):
         self._meters.lost(self.market.venue, lost)
         self._put_gap(gap)
 
+    def newest(self, channel: Channel) -> int:
+        """Event time of the newest that a channel brought; 0 where it is not followed."""
+        if channel is Channel.TRADES:
+            return self.tape.ts_event
+        return self.book.ts_event if channel is Channel.BOOKS else 0
+
     def held(self, channel: Channel) -> int | None:
         """Event time after which a channel's records may still be incomplete."""
         if channel is Channel.TRADES:

@@ -38,8 +38,8 @@ class Marks:
         ]
 
     def emit(self) -> None:
-        mark = self._clock.mark
         for channel, members, promise in self._groups:
+            mark = min(self._clock.mark(feed.newest(channel)) for feed in members)
             holds = [feed.held(channel) for feed in members]
             held_at = min((hold for hold in holds if hold is not None), default=None)
             given = promise.advance(mark, held_at)

@@ -61,6 +61,7 @@ class ShardPolicy(Struct, frozen=True, kw_only=True):
     repair: RepairPolicy = RepairPolicy()
     progress_every_s: float = 0.25
     progress_slack_ms: int = 100
+    progress_skew_ms: int = 500
     open_interest_every_s: float = 30.0
     streams_per_connection: int | None = None
     lease_ttl_s: float = 10.0
@@ -138,7 +139,11 @@ class Shard:
             policy.channels,
             streams_per_connection=policy.streams_per_connection,
         ):
-            source = SourceClock(clock, slack_ns=policy.progress_slack_ms * 1_000_000)
+            source = SourceClock(
+                clock,
+                slack_ns=policy.progress_slack_ms * 1_000_000,
+                skew_ns=policy.progress_skew_ms * 1_000_000,
+            )
             link = Link(
                 venue,
                 plan.source,
