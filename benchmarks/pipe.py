@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import statistics
 import sys
 import time
@@ -76,8 +77,9 @@ async def measure(product: Product, seconds: float) -> Reading:
                     if message.type == "trade":
                         delays_ms.append(now_ms - _epoch_ms(message.timestamp))
         elapsed = time.monotonic() - began
-    used = await cpu_seconds(product)
-    updates = (await scrape(product, "ingest"))[UPDATES] - events[UPDATES]
+        # Before the connection is closed, which may take seconds.
+        used = await cpu_seconds(product)
+        updates = (await scrape(product, "ingest"))[UPDATES] - events[UPDATES]
     if len(delays_ms) < 100:
         raise SystemExit(f"expected trades on the stream, got {len(delays_ms)}")
     shares = {name: (used[name] - cpu.get(name, 0.0)) / elapsed for name in used}
@@ -93,8 +95,12 @@ async def measure(product: Product, seconds: float) -> Reading:
 
 
 def _epoch_ms(text: str) -> float:
-    seconds = time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
-    return (seconds + float("0" + text[19:-1])) * 1000
+    return (_epoch_s(text[:19]) + float("0" + text[19:-1])) * 1000
+
+
+@functools.lru_cache(maxsize=256)
+def _epoch_s(second: str) -> float:
+    return time.mktime(time.strptime(second, "%Y-%m-%dT%H:%M:%S")) - time.timezone
 
 
 async def step(rate: int, seconds: float) -> Reading:

@@ -13,6 +13,8 @@ __all__ = [
     "READ_CANDLES_S",
     "READ_DERIVED_S",
     "READ_FEEDS_S",
+    "SHOWN_WITHIN_MS",
+    "STORED_WITHIN_MS",
     "create_bus",
     "kafka_settings",
     "tls_of",
@@ -21,6 +23,10 @@ __all__ = [
 READ_FEEDS_S, READ_CANDLES_S, READ_DERIVED_S = 0.03, 0.06, 0.1
 """Behind a round time, each when what it reads has just been made: so what a quiet market's event
 leads to is all done within one round.
+"""
+SHOWN_WITHIN_MS, STORED_WITHIN_MS = 20, 80
+"""In busy traffic: what people look at is read at once; who computes and stores reads more at a
+time, as requests are what costs the broker.
 """
 
 
@@ -51,6 +57,7 @@ def create_bus(
     *,
     writes_feeds: bool = False,
     reads_behind_s: float | None = None,
+    reads_within_ms: int = STORED_WITHIN_MS,
 ) -> KafkaBus:
     """Apache Kafka as the settings describe it. Feeds are topics that carry every event of a
     market: who writes or follows them, or what is made of them, gathers in a quiet market until a
@@ -60,5 +67,5 @@ def create_bus(
     if writes_feeds:
         settings = replace(settings, linger_round_s=ROUND_S)
     if reads_behind_s is not None:
-        settings = replace(settings, gather_behind_s=reads_behind_s)
+        settings = replace(settings, gather_behind_s=reads_behind_s, gather_busy_ms=reads_within_ms)
     return KafkaBus(settings)

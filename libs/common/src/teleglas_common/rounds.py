@@ -15,8 +15,8 @@ __all__ = ["QUIET_BYTES", "ROUND_S", "Gathering", "Traffic", "to_round_s"]
 ROUND_S, QUIET_BYTES = 0.5, 16_384
 """More in a round is busy traffic."""
 BUSY_RECORDS = 100
-BUSY_WAIT_MS, BUSY_BYTES = 20, 16_384
-"""A busy log fills this in milliseconds."""
+BUSY_BYTES_A_MS = 819
+"""A busy log brings more: a wait ends when so much is there for each of its milliseconds."""
 
 
 def to_round_s(now_s: float, round_s: float, offset_s: float = 0.0) -> float:
@@ -57,15 +57,20 @@ class Varying:
 
 
 class Gathering:
-    """What a follower of feeds lets the broker wait for: in busy traffic for little and briefly,
+    """What a follower of feeds lets the broker wait for: in busy traffic `busy_wait_ms` at most,
     in a quiet market until `offset_s` behind a round time.
     """
 
     def __init__(
-        self, round_s: float, offset_s: float, now_s: Callable[[], float] = time.time
+        self,
+        round_s: float,
+        offset_s: float,
+        busy_wait_ms: int,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._round_s = round_s
         self._offset_s = offset_s
+        self._busy_wait_ms = busy_wait_ms
         self._now_s = now_s
         self._traffic = Traffic(round_s, BUSY_RECORDS)
         self.wait_ms = Varying(self._choose_wait_ms)
@@ -80,8 +85,8 @@ class Gathering:
 
     def _choose_wait_ms(self) -> int:
         if self._is_busy():
-            return BUSY_WAIT_MS
+            return self._busy_wait_ms
         return math.ceil(1000 * to_round_s(self._now_s(), self._round_s, self._offset_s))
 
     def _choose_min_bytes(self) -> int:
-        return BUSY_BYTES if self._is_busy() else QUIET_BYTES
+        return BUSY_BYTES_A_MS * self._busy_wait_ms if self._is_busy() else QUIET_BYTES

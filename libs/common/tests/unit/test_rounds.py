@@ -5,9 +5,8 @@ import struct
 import pytest
 
 from teleglas_common.rounds import (
-    BUSY_BYTES,
+    BUSY_BYTES_A_MS,
     BUSY_RECORDS,
-    BUSY_WAIT_MS,
     QUIET_BYTES,
     Gathering,
     Traffic,
@@ -40,7 +39,7 @@ def test_a_round_ends_at_a_multiple_moved_by_the_offset(now_s, offset_s, left_s)
 
 def test_each_request_of_a_quiet_reader_waits_until_the_round():
     clock = Clock(10.1005)
-    gathering = Gathering(0.25, 0.03, clock)
+    gathering = Gathering(0.25, 0.03, 20, clock)
     assert encoded(gathering.wait_ms) == 180
     clock.now_s = 10.2005
     assert encoded(gathering.wait_ms) == 80
@@ -49,11 +48,11 @@ def test_each_request_of_a_quiet_reader_waits_until_the_round():
 
 def test_a_busy_reader_waits_briefly_until_it_is_quiet_again():
     clock = Clock(10.0)
-    gathering = Gathering(0.25, 0.0, clock)
+    gathering = Gathering(0.25, 0.0, 20, clock)
     gathering.came(BUSY_RECORDS)
     clock.now_s = 10.3
-    assert encoded(gathering.wait_ms) == BUSY_WAIT_MS
-    assert encoded(gathering.min_bytes) == BUSY_BYTES
+    assert encoded(gathering.wait_ms) == 20
+    assert encoded(gathering.min_bytes) == 20 * BUSY_BYTES_A_MS
     clock.now_s = 10.55
     assert encoded(gathering.wait_ms) == 200
     assert encoded(gathering.min_bytes) == QUIET_BYTES

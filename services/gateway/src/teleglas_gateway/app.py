@@ -11,7 +11,7 @@ from teleglas_common.bus.ports import Bus
 from teleglas_common.clock import SystemClock
 from teleglas_common.grpc_client import create_channel
 from teleglas_common.health import Health
-from teleglas_common.kafka import READ_DERIVED_S, create_bus
+from teleglas_common.kafka import READ_DERIVED_S, SHOWN_WITHIN_MS, create_bus
 from teleglas_common.lifecycle import Component
 from teleglas_common.parts import reaching
 from teleglas_common.postgres import create_pool, migrate
@@ -201,7 +201,12 @@ class GatewayApp:
         self.name = "gateway"
         self.health = Health()
         self.shutdown_grace_s = settings.shutdown_grace_s
-        bus = bus or create_bus(settings.kafka, "teleglas-gateway", reads_behind_s=READ_DERIVED_S)
+        bus = bus or create_bus(
+            settings.kafka,
+            "teleglas-gateway",
+            reads_behind_s=READ_DERIVED_S,
+            reads_within_ms=SHOWN_WITHIN_MS,
+        )
         self.gateway = Gateway(settings, bus, self.health)
         self.components: Sequence[Component] = (self.gateway,)
 

@@ -18,7 +18,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from teleglas_common.bus.ports import Record
-from teleglas_common.kafka import READ_FEEDS_S
+from teleglas_common.kafka import READ_FEEDS_S, STORED_WITHIN_MS
 from teleglas_common.rounds import ROUND_S, Gathering
 from teleglas_whale_detector.routes import INPUTS
 
@@ -83,7 +83,7 @@ class SeekingConsumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NoReadOffsets()
-        self.gathering = Gathering(ROUND_S, READ_FEEDS_S)
+        self.gathering = Gathering(ROUND_S, READ_FEEDS_S, STORED_WITHIN_MS)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return GatheringThread(self, loop=self.loop, beacon=self.beacon)

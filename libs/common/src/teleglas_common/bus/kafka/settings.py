@@ -46,6 +46,8 @@ class KafkaSettings:
     """Also how late a sought partition may be fetched; a resumed one need not wait so long."""
     gather_behind_s: float | None = None
     """Instead of `fetch_wait_s` for who follows a log: see `rounds.Gathering`."""
+    gather_busy_ms: int = 80
+    """… and as long at most in busy traffic."""
     stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
@@ -58,7 +60,9 @@ class KafkaSettings:
 
     def gathering(self) -> Gathering | None:
         """For one follower of a log; None where it waits for any byte."""
-        return None if self.gather_behind_s is None else Gathering(ROUND_S, self.gather_behind_s)
+        if self.gather_behind_s is None:
+            return None
+        return Gathering(ROUND_S, self.gather_behind_s, self.gather_busy_ms)
 
     def fetch_options(self, gathering: Gathering | None) -> dict[str, Any]:
         """How long the broker may wait for how much."""
