@@ -106,8 +106,8 @@ MAX_HELD_GAPS = 1_000
 
 class Outbox:
     """A queue that blocks its readers: they pause at `high` items or `high_bytes` and resume at
-    `low` and a quarter of the bytes. What one callback still brings is all that comes on top; the
-    rest waits in the kernel's buffers.
+    `low` and a quarter of the bytes. What one frame still brings is all that comes on top; the
+    rest waits at the socket.
     """
 
     def __init__(
