@@ -11,7 +11,9 @@ __all__ = ["IDLE_S", "Silences"]
 IDLE_S = 10.0
 """A topic without any record for so long is not waited for."""
 PAUSE_S = 2.0
-"""When nothing came of any topic for longer, it was the reader or the broker that paused."""
+"""When nothing came of any topic for longer, the rest of the time was a pause of the reader's or
+the broker's: it counts as nobody's silence.
+"""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,8 @@ class Silences:
     def heard(self, topic: str) -> None:
         """A record of a topic came."""
         now_s = self.clock.monotonic_s()
-        if self._last_s is not None and now_s - self._last_s > PAUSE_S:
-            paused_s = now_s - self._last_s
+        paused_s = 0.0 if self._last_s is None else now_s - self._last_s - PAUSE_S
+        if paused_s > 0:
             self._heard_s = {name: at + paused_s for name, at in self._heard_s.items()}
         self._last_s = self._heard_s[topic] = now_s
 

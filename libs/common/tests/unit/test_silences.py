@@ -52,3 +52,15 @@ async def test_while_nothing_comes_at_all_nothing_is_waited_for() -> None:
     silences.heard("trades")
     await clock.advance(IDLE_S + 1.0)
     assert silences.is_idle("trades")
+
+
+async def test_a_topic_is_idle_although_the_others_speak_rarely() -> None:
+    """A market that stands still is marked every three seconds."""
+    clock = ManualClock()
+    silences = Silences(clock)
+    silences.heard("books")
+    for _ in range(6):
+        await clock.advance(3.0)
+        silences.heard("trades")
+    assert silences.is_idle("books")
+    assert not silences.is_idle("trades")
