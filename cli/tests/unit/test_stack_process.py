@@ -33,7 +33,9 @@ PARENT_OF_TWO = (
 )
 
 
-def child(tmp_path: Path, code: str, *, watch: bool = False, **options: float) -> ManagedProcess:
+def child(
+    tmp_path: Path, code: str, *, watch: bool = False, gives_way: bool = False, **options: float
+) -> ManagedProcess:
     log_path = tmp_path / "logs" / "child.log"
 
     async def ready() -> bool:
@@ -46,6 +48,7 @@ def child(tmp_path: Path, code: str, *, watch: bool = False, **options: float) -
         log_path,
         ready,
         watch=watch,
+        gives_way=gives_way,
         ready_timeout_s=options.get("ready_timeout_s", 20.0),
     )
 
@@ -85,6 +88,18 @@ async def test_grandchildren_go_too(tmp_path: Path) -> None:
         await process.stop(grace_s=1)
         psutil.wait_procs([grandchild], timeout=5)
         assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_who_gives_way_does_so_with_all_its_threads_and_children(tmp_path: Path) -> None:
+    """Once it is ready: its start is not slowed down."""
+    process = child(tmp_path, PARENT_OF_TWO, gives_way=True)
+    async with started(process):
+        assert process.pid is not None
+        grandchild = int(process.log_path.read_text())
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (process.pid, grandchild)] == [
+            10,
+            10,
+        ]
 
 
 async def test_exit_before_ready_shows_the_log(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """`python -m teleglas_sim`: one JSON line with the URLs, then it runs until it is told to stop."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
 import sys
 import time
+
+import uvloop
 
 from teleglas_sim.settings import Settings, parse_settings
 from teleglas_sim.simulator import Simulator
@@ -19,7 +22,8 @@ def main() -> None:
         settings = parse_settings(sys.argv[1:], os.environ)
     except ValueError as error:
         sys.exit(f"teleglas_sim: {error}")
-    asyncio.run(serve(settings))
+    gc.set_threshold(100_000, 20, 20)
+    uvloop.run(serve(settings))
 
 
 async def serve(settings: Settings) -> None:

@@ -30,6 +30,8 @@ __all__ = [
 
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 _POLL_S: Final = 0.05
+_POLITE: Final = 10
+"""The niceness of who gives way: a tenth of what others get, while they want it."""
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -89,12 +91,22 @@ def _proportional_bytes(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
+def _give_way(pid: int) -> None:
+    """Every thread there is; what they start inherits it."""
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
+        root = psutil.Process(pid)
+        for member in [root, *root.children(recursive=True)]:
+            for thread in member.threads():
+                os.setpriority(os.PRIO_PROCESS, thread.id, _POLITE)
+
+
 class ManagedProcess:
     """One child program.
 
     `ready` is asked until it says yes; an exit before that, or `ready_timeout_s`, raises
     `ProcessError` with the end of the log. `stop` sends `stop_signal` and, after its grace, SIGKILL
-    to the whole process group. `death_signal` is what the child gets when this process dies.
+    to the whole process group. `death_signal` is what the child gets when this process dies. Who
+    `gives_way` yields the processor to the others once it is ready.
     """
 
     def __init__(
@@ -111,6 +123,7 @@ class ManagedProcess:
         death_signal: int = signal.SIGKILL,
         unprivileged: bool = False,
         watch: bool = False,
+        gives_way: bool = False,
     ) -> None:
         self.name = name
         self.argv = tuple(argv)
@@ -124,6 +137,7 @@ class ManagedProcess:
         self._death_signal = death_signal
         self._unprivileged = unprivileged
         self._watch = watch
+        self._gives_way = gives_way
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -165,6 +179,8 @@ class ManagedProcess:
         except BaseException:
             await self.kill9()
             raise
+        if self._gives_way and self.pid is not None:
+            _give_way(self.pid)
         self.ready_s = time.monotonic() - began
 
     async def _wait_ready(self) -> None:

@@ -71,6 +71,8 @@ TABLE = (
 )
 """In the order in which data flows, which is the order in which they are drained."""
 SPINE = ("ingest", "market-data", "gateway")
+GIVE_WAY = frozenset({"market-data", "signal-scorer", "prediction"})
+"""Who computes and stores for later yields the processor to what is shown or told now."""
 """What a market on the stream needs; nothing runs without these."""
 STARTED = tuple(row.name for row in TABLE)
 """What a run starts unless it is told otherwise."""
@@ -192,6 +194,7 @@ def service_process(
         logs / f"{name}.log",
         lambda: answers(f"{url}/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
+        gives_way=name in GIVE_WAY,
     )
 
 

@@ -24,9 +24,9 @@ READ_FEEDS_S, READ_CANDLES_S, READ_DERIVED_S = 0.03, 0.06, 0.1
 """Behind a round time, each when what it reads has just been made: so what a quiet market's event
 leads to is all done within one round.
 """
-SHOWN_WITHIN_MS, STORED_WITHIN_MS = 20, 80
-"""In busy traffic: what people look at is read at once; who computes and stores reads more at a
-time, as requests are what costs the broker.
+SHOWN_WITHIN_MS, STORED_WITHIN_MS = None, 80
+"""In busy traffic: what people look at is read as soon as it is there, which is a round of its
+writers; who computes and stores reads more at a time, as requests are what costs the broker.
 """
 
 
@@ -57,7 +57,7 @@ def create_bus(
     *,
     writes_feeds: bool = False,
     reads_behind_s: float | None = None,
-    reads_within_ms: int = STORED_WITHIN_MS,
+    reads_within_ms: int | None = STORED_WITHIN_MS,
 ) -> KafkaBus:
     """Apache Kafka as the settings describe it. Feeds are topics that carry every event of a
     market: who writes or follows them, or what is made of them, gathers in a quiet market until a

@@ -57,15 +57,15 @@ class Varying:
 
 
 class Gathering:
-    """What a follower of feeds lets the broker wait for: in busy traffic `busy_wait_ms` at most,
-    in a quiet market until `offset_s` behind a round time.
+    """What a follower of feeds lets the broker wait for: in busy traffic `busy_wait_ms` at most
+    (None: for any byte), in a quiet market until `offset_s` behind a round time.
     """
 
     def __init__(
         self,
         round_s: float,
         offset_s: float,
-        busy_wait_ms: int,
+        busy_wait_ms: int | None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._round_s = round_s
@@ -80,13 +80,15 @@ class Gathering:
         """So many were fetched."""
         self._traffic.take(records, self._now_s())
 
-    def _is_busy(self) -> bool:
+    def is_busy(self) -> bool:
         return self._traffic.take(0, self._now_s())
 
     def _choose_wait_ms(self) -> int:
-        if self._is_busy():
+        if self._busy_wait_ms is not None and self.is_busy():
             return self._busy_wait_ms
         return math.ceil(1000 * to_round_s(self._now_s(), self._round_s, self._offset_s))
 
     def _choose_min_bytes(self) -> int:
-        return BUSY_BYTES_A_MS * self._busy_wait_ms if self._is_busy() else QUIET_BYTES
+        if not self.is_busy():
+            return QUIET_BYTES
+        return 1 if self._busy_wait_ms is None else BUSY_BYTES_A_MS * self._busy_wait_ms

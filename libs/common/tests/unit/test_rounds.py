@@ -58,6 +58,13 @@ def test_a_busy_reader_waits_briefly_until_it_is_quiet_again():
     assert encoded(gathering.min_bytes) == QUIET_BYTES
 
 
+def test_who_shows_is_answered_as_soon_as_anything_is_there():
+    gathering = Gathering(0.25, 0.0, None, Clock(10.0))
+    assert encoded(gathering.min_bytes) == QUIET_BYTES
+    gathering.came(BUSY_RECORDS)
+    assert encoded(gathering.min_bytes) == 1
+
+
 def test_traffic_is_busy_as_soon_as_a_round_brings_enough():
     traffic = Traffic(0.25, 100)
     assert not traffic.take(60, 10.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from prometheus_client import Counter
+
 from teleglas_common.bus.ports import Outgoing, Publisher
 from teleglas_common.telemetry.metrics import Metrics
 
@@ -17,6 +19,7 @@ class MeasuredPublisher:
         self._publisher = publisher
         self._metrics = metrics
         self._waits = metrics.histogram("teleglas_bus_publish_seconds")
+        self._counters: dict[str, tuple[Counter, Counter]] = {}
         self._flushes = metrics.histogram("teleglas_bus_flush_seconds")
         metrics.gauge("teleglas_bus_in_flight_bytes").set_function(
             lambda: float(getattr(publisher, "in_flight_bytes", 0))
@@ -29,9 +32,16 @@ class MeasuredPublisher:
         began_s = time.perf_counter()
         await self._publisher.send(record)
         self._waits.observe(time.perf_counter() - began_s)
-        metrics, topic = self._metrics, record.topic
-        metrics.counter("teleglas_bus_published_records_total", topic).inc()
-        metrics.counter("teleglas_bus_published_bytes_total", topic).inc(record.size_bytes)
+        records, size_bytes = self._counters.get(record.topic) or self._of(record.topic)
+        records.inc()
+        size_bytes.inc(record.size_bytes)
+
+    def _of(self, topic: str) -> tuple[Counter, Counter]:
+        found = self._counters[topic] = (
+            self._metrics.counter("teleglas_bus_published_records_total", topic),
+            self._metrics.counter("teleglas_bus_published_bytes_total", topic),
+        )
+        return found
 
     async def flush(self) -> None:
         began_s = time.perf_counter()

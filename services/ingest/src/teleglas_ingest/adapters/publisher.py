@@ -12,6 +12,7 @@ from teleglas.bus.v1.dead_letter_pb2 import DeadLetter
 from teleglas_common.bus.dead_letter import twin
 from teleglas_common.bus.encode import outgoing
 from teleglas_common.bus.ports import Outgoing, Publisher
+from teleglas_common.telemetry.tracing import is_traced
 from teleglas_contracts import topics
 from teleglas_contracts.topic import Topic
 from teleglas_ingest.adapters import encode
@@ -63,6 +64,7 @@ class BusWriter:
         self._lease_ns = lease_ns
         self._wall_ns = wall_ns
         self._fenced = False
+        self._is_traced = is_traced()
 
     async def run(self) -> None:
         while True:
@@ -84,7 +86,7 @@ class BusWriter:
     async def _send(self, item: Out) -> None:
         if self._fenced:
             return
-        if isinstance(item, ProgressOut):
+        if isinstance(item, ProgressOut) or not self._is_traced:
             await self._publisher.send(self._record(item))
         elif isinstance(item, TradesOut):
             # The batch's way begins with the frame of its first trade.

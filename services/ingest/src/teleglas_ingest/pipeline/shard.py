@@ -44,8 +44,10 @@ __all__ = ["Shard", "ShardPolicy"]
 
 _log = structlog.get_logger(__name__)
 
-TICK_S, IDLE_TICK_S = 0.005, 0.25
-"""Between looks at what waits to be written; the longer one while nothing comes nor waits."""
+IDLE_TICK_S = 0.25
+"""Between looks at what waits to be written while nothing comes."""
+TICK_BEHIND_S = 0.006
+"""Behind a busy round: the publisher sends a moment later what all shards then bring."""
 BUSY_EVENTS = 25
 """In a round of a quarter of a second; fewer wait for its end, to leave together."""
 EARLY_NS = 50_000_000
@@ -334,7 +336,7 @@ class Shard:
             link.press(pressed)
 
     async def _tick(self) -> None:
-        """While events come, one tick follows the other; else the next is when something is due."""
+        """While events come, a tick each round; else the next is when something is due."""
         wait_s = IDLE_TICK_S
         while True:
             early_ns = 0
@@ -351,15 +353,16 @@ class Shard:
             wait_s = IDLE_TICK_S if due_ns is None else min(max(due_ns / 1e9, 0.0), IDLE_TICK_S)
 
     async def _gather(self) -> int:
-        """Wait for what comes with the first event: in a quiet market until a round time. Returns
-        how far ahead of its time it may leave.
+        """Wait for what comes with the first event, until a round time: a long one in a quiet
+        market. Returns how far ahead of its time it may leave.
         """
         brought, self._brought = self._brought, 0
         self._crowd.clear()
         now_s = self._wall_ns() / 1e9
         if self._traffic.take(brought, now_s):
-            await asyncio.sleep(TICK_S)
-            return 0
+            age_ns = self._policy.feed.max_batch_age_ns
+            await asyncio.sleep(to_round_s(now_s, age_ns / 1e9, TICK_BEHIND_S))
+            return age_ns
         with suppress(TimeoutError):
             async with asyncio.timeout(to_round_s(now_s, ROUND_S)):
                 await self._crowd.wait()

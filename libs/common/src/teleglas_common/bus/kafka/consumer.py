@@ -22,6 +22,7 @@ from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_r
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.rebalance import Change, NumberAssignor, RebalanceBridge
 from teleglas_common.bus.kafka.settings import KafkaSettings
+from teleglas_common.bus.kafka.sparing import Sparing
 from teleglas_common.bus.ports import (
     BusError,
     CommitRefusedError,
@@ -57,6 +58,7 @@ class KafkaGroupConsumer:
         self._group = group
         self._listener: Rebalance | None = None
         self._client: AIOKafkaConsumer | None = None
+        self._sparing: Sparing | None = None
         self._bridge: RebalanceBridge | None = None
         self._owned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -209,6 +211,8 @@ class KafkaGroupConsumer:
             partition = TopicPartition(source.topic, source.partition)
             polled[partition] = [to_record(record) for record in records]
             self._positions[partition] = records[-1].offset + 1
+        if self._sparing is not None:
+            self._sparing.spoke(raw)
         if self._gathering is not None:
             self._gathering.came(sum(map(len, polled.values())))
         return polled
@@ -287,6 +291,8 @@ class KafkaGroupConsumer:
         self._refused_since_s = None
         client.subscribe(list(self._topics), listener=self._bridge)
         self._client = client
+        if self._gathering is not None:
+            self._sparing = Sparing(client, self._gathering.is_busy)
         self._guard.reset()
 
     async def _disconnect(self) -> None:

@@ -49,6 +49,7 @@ class Lane:
 
     __slots__ = (
         "delivered",
+        "is_due",
         "order",
         "outstanding",
         "partition",
@@ -66,6 +67,8 @@ class Lane:
         self.waiting_bytes = 0
         self.taken = 0
         self.delivered = 0
+        self.is_due = False
+        """Whether what waits goes with the next free batch, without lingering."""
         self.outstanding = 0
         """Batches on their way."""
         self.order = asyncio.Lock()

@@ -21,8 +21,8 @@ __all__ = ["KafkaPublisher"]
 
 _MAX_OUTSTANDING = 2
 """Batches of one partition on their way: one in flight and one behind it."""
-_OFFSET_S = 0.01
-"""Behind a round time: what a service does at that time leaves with the rest."""
+_BUSY_OFFSET_S, _OFFSET_S = 0.012, 0.01
+"""Behind a round time: what services do at that time leaves with the rest."""
 
 
 class KafkaPublisher:
@@ -130,7 +130,8 @@ class KafkaPublisher:
         """See to it that what waits is sent soon; in quiet traffic, with what else comes until a
         round time.
         """
-        linger_s, now_s = self._settings.linger_s, time.time()
+        now_s = time.time()
+        linger_s = to_round_s(now_s, self._settings.linger_s, _BUSY_OFFSET_S)
         if self._round_s is not None:
             size, self._uncounted_bytes = self._uncounted_bytes, 0
             patient = not self._traffic.take(size, now_s)
@@ -150,8 +151,11 @@ class KafkaPublisher:
 
     def _pump(self) -> None:
         """Send what waits wherever a batch may go."""
-        for lane in [lane for lane in self._idle if lane.outstanding < _MAX_OUTSTANDING]:
-            self._send_batch(lane)
+        for lane in list(self._idle):
+            if lane.outstanding < _MAX_OUTSTANDING:
+                self._send_batch(lane)
+            else:
+                lane.is_due = True
 
     def _send_batch(self, lane: Lane) -> None:
         if self._producer is None or self._error is not None or not lane.waiting:
@@ -163,6 +167,7 @@ class KafkaPublisher:
             self._fail(PublishError(f"expected a record, was {lane.waiting[0][0]!r}: {error}"))
             return
         lane.waiting_bytes -= size
+        lane.is_due = bool(lane.waiting)
         if not lane.waiting:
             self._idle.discard(lane)
         lane.outstanding += 1
@@ -187,7 +192,7 @@ class KafkaPublisher:
             lane.outstanding -= 1
             lane.delivered += count
             self.in_flight_bytes -= size
-            if lane.waiting:
+            if lane.is_due or lane.waiting_bytes >= self._batch_bytes:
                 self._send_batch(lane)
             self._delivered.notify()
 

@@ -14,6 +14,7 @@ from teleglas_common.bus.kafka.admin import KafkaAdmin
 from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.settings import KafkaSettings
+from teleglas_common.bus.kafka.sparing import Sparing
 from teleglas_common.bus.ports import (
     EARLIEST,
     LATEST,
@@ -49,6 +50,7 @@ class KafkaReader:
         self._wanted = dict(positions)
         self._positions: dict[TopicPartition, int] = {}
         self._client: AIOKafkaConsumer | None = None
+        self._sparing: Sparing | None = None
         topics = sorted({partition.topic for partition in positions})
         self._topics = topics
         self._guard = StallGuard(
@@ -89,6 +91,8 @@ class KafkaReader:
             partition = TopicPartition(source.topic, source.partition)
             polled[partition] = [to_record(record) for record in records]
             self._positions[partition] = records[-1].offset + 1
+        if self._sparing is not None:
+            self._sparing.spoke(raw)
         if self._gathering is not None:
             self._gathering.came(sum(map(len, polled.values())))
         return polled
@@ -127,6 +131,8 @@ class KafkaReader:
             await release(client)
             raise
         self._client = client
+        if self._gathering is not None:
+            self._sparing = Sparing(client, self._gathering.is_busy)
 
     async def _disconnect(self, reason: str) -> None:
         _log.warning("a reader of %s is rebuilt: %s", self._topics, reason)

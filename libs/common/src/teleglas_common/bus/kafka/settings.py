@@ -30,7 +30,8 @@ class KafkaSettings:
     """Of one request; a call that needs several may take twice as long."""
     delivery_timeout_s: float = 120.0
     """From taking a record to giving it up, which ends the publisher."""
-    linger_s: float = 0.01
+    linger_s: float = 0.02
+    """Records leave a moment after the next multiple of it, by the clock."""
     linger_round_s: float | None = None
     """Instead of `linger_s` in quiet traffic: records leave a moment after a multiple of it."""
     batch_bytes: int = 256 << 10
@@ -46,8 +47,8 @@ class KafkaSettings:
     """Also how late a sought partition may be fetched; a resumed one need not wait so long."""
     gather_behind_s: float | None = None
     """Instead of `fetch_wait_s` for who follows a log: see `rounds.Gathering`."""
-    gather_busy_ms: int = 80
-    """… and as long at most in busy traffic."""
+    gather_busy_ms: int | None = 80
+    """… and as long at most in busy traffic; None: until anything is there."""
     stall_after_s: float = 5.0
     """A client that makes no progress for so long, while the broker answers others, is rebuilt."""
 
