@@ -127,7 +127,6 @@ class EmbeddedPostgres:
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGQUIT,
             unprivileged=True,
-            gives_way=True,
         )
         await self.process.start()
         await self._ensure_database()
