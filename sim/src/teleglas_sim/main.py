@@ -22,6 +22,7 @@ def main() -> None:
         settings = parse_settings(sys.argv[1:], os.environ)
     except ValueError as error:
         sys.exit(f"teleglas_sim: {error}")
+    # Books and histories live long: by default the collector walks through them all the time.
     gc.set_threshold(100_000, 20, 20)
     uvloop.run(serve(settings))
 

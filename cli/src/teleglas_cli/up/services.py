@@ -71,9 +71,9 @@ TABLE = (
 )
 """In the order in which data flows, which is the order in which they are drained."""
 SPINE = ("ingest", "market-data", "gateway")
+"""What a market on the stream needs; nothing runs without these."""
 GIVE_WAY = frozenset({"market-data", "signal-scorer", "prediction"})
 """Who computes and stores for later yields the processor to what is shown or told now."""
-"""What a market on the stream needs; nothing runs without these."""
 STARTED = tuple(row.name for row in TABLE)
 """What a run starts unless it is told otherwise."""
 

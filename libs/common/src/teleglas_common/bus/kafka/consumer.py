@@ -114,7 +114,11 @@ class KafkaGroupConsumer:
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         client, _ = self._connected()
-        client.resume(*(KafkaPartition(*partition) for partition in partitions))
+        named = [KafkaPartition(*partition) for partition in partitions]
+        client.resume(*named)
+        if self._sparing is not None:
+            # It was kept from speaking: who catches up resumes all the time.
+            self._sparing.spoke(named)
         self._paused.difference_update(partitions)
         self._set_wait(client)
 
