@@ -75,7 +75,7 @@ async def run(rate: int, seconds: float) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=1_800, help="simulated trades a second")
+    parser.add_argument("--rate", type=int, default=3_360, help="simulated trades a second")
     parser.add_argument("--seconds", type=float, default=240.0)
     arguments = parser.parse_args()
     sys.exit(asyncio.run(run(arguments.rate, arguments.seconds)))
