@@ -36,7 +36,7 @@ REDRIVES = "redrives"
 MAX_RECORD_BYTES = 4 << 20
 """A larger value is poison; topics accept no larger record either."""
 
-_KINDS: dict[bytes, type[Message]] = {name.encode(): kind for name, kind in MESSAGES.items()}
+_KINDS = {name.encode(): (name, kind) for name, kind in MESSAGES.items()}
 _TOPIC_SCHEMAS: dict[str, tuple[str, ...]] = {topic.name: topic.schemas for topic in ALL} | {
     topic.dead_letter: (DeadLetter.DESCRIPTOR.full_name,) for topic in ALL if topic.dead_letter
 }
@@ -92,23 +92,22 @@ def decode(
         raise PoisonError("missing_value", f"expected a message, was a tombstone of {record.key!r}")
     if len(value) > max_bytes:
         raise PoisonError("too_large", f"expected at most {max_bytes} bytes, was {len(value)}")
-    name = header(record.headers, SCHEMA)
-    if name is None:
+    schema = header(record.headers, SCHEMA)
+    if schema is None:
         raise PoisonError("missing_schema", f"expected a {SCHEMA} header, was {record.headers!r}")
-    kind = _KINDS.get(name)
-    if kind is None:
-        raise PoisonError("unknown_schema", f"expected a schema of the catalogue, was {name!r}")
+    known = _KINDS.get(schema)
+    if known is None:
+        raise PoisonError("unknown_schema", f"expected a schema of the catalogue, was {schema!r}")
+    name, kind = known
     allowed = schemas if schemas is not None else _TOPIC_SCHEMAS.get(record.topic)
-    if allowed is not None and kind.DESCRIPTOR.full_name not in allowed:
+    if allowed is not None and name not in allowed:
         raise PoisonError(
             "foreign_schema", f"expected one of {sorted(allowed)} on {record.topic}, was {name!r}"
         )
     try:
         return kind.FromString(value)
     except DecodeError as error:
-        raise PoisonError(
-            "decode_failed", f"expected a {kind.DESCRIPTOR.full_name}, was: {error}"
-        ) from error
+        raise PoisonError("decode_failed", f"expected a {name}, was: {error}") from error
 
 
 def header(headers: Headers, name: str) -> bytes | None:

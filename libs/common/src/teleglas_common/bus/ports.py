@@ -53,9 +53,11 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as the log holds it. `timestamp_ms` is the append time."""
+class Record(NamedTuple):
+    """One record as the log holds it. `timestamp_ms` is the append time.
+
+    A tuple, as one is made of every record that is read.
+    """
 
     topic: str
     partition: int
@@ -92,8 +94,7 @@ def _size_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int
     return size
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming(Generic[M_co]):
+class Incoming(NamedTuple, Generic[M_co]):
     """A decoded message with the record that it came in."""
 
     message: M_co

@@ -204,10 +204,25 @@ class ShardRunner(Generic[S]):
         if missing > 0 and not topic.compacted:
             self._say_lost(record, missing)
         try:
-            await self._dispatch(shard, topic, record)
+            if wanted := self._opened(topic, record):
+                handler, incoming = wanted
+                if is_sampled(record):
+                    with consumer_span(f"process {record.topic}", (record,)):
+                        await handler(shard, incoming)
+                else:
+                    await handler(shard, incoming)
         except PoisonError as poison:
             await self._bury(topic, record, poison)
         self.offsets[record.topic] = record.offset + 1
+
+    def _opened(self, topic: Topic, record: Record) -> tuple[Handler[S, Any], Incoming[Any]] | None:
+        """The message and who asked for it; None where nobody did."""
+        wiring = self._wiring
+        if record.value is None and topic.compacted:
+            return None
+        message = decode(record, schemas=topic.schemas, max_bytes=wiring.settings.max_record_bytes)
+        handler = wiring.handlers.get((record.topic, type(message)))
+        return None if handler is None else (handler, Incoming(message, record))
 
     def _say_lost(self, record: Record, count: int) -> None:
         """Retention took records while this shard stood: only a compacted log may have holes."""
@@ -216,20 +231,6 @@ class ShardRunner(Generic[S]):
             count, record.topic, record.partition, record.offset,
         )  # fmt: skip
         self._wiring.metrics.lost(record.topic, self.number, count)
-
-    async def _dispatch(self, shard: S, topic: Topic, record: Record) -> None:
-        wiring = self._wiring
-        if record.value is None and topic.compacted:
-            return
-        message = decode(record, schemas=topic.schemas, max_bytes=wiring.settings.max_record_bytes)
-        handler = wiring.handlers.get((record.topic, type(message)))
-        if handler is None:
-            return
-        if is_sampled(record):
-            with consumer_span(f"process {record.topic}", (record,)):
-                await handler(shard, Incoming(message, record))
-        else:
-            await handler(shard, Incoming(message, record))
 
     async def _bury(self, topic: Topic, record: Record, poison: PoisonError) -> None:
         if topic.dead_letter is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 from teleglas.market.v1.candle_pb2 import Candle, Component
-from teleglas.market.v1.trade_pb2 import TradeBatch
+from teleglas.market.v1.trade_pb2 import Trade, TradeBatch
 from teleglas_common.bus.ports import PoisonError
 from teleglas_market_data.domain.intervals import INTERVALS
 from teleglas_market_data.domain.trades import ENUM_BITS, ImpossibleTradeError, TradeRow, examine
@@ -19,6 +22,10 @@ Header = tuple[str, str, int, int, int]
 """Venue, instrument and the exponents of prices, sizes and contracts."""
 
 _possible_headers: set[Header] = set()
+_row: Callable[[Trade], TradeRow] = attrgetter(
+    "id", "sequence", "kind", "side", "price", "size", "contracts", "ts_event", "ts_basis",
+    "ts_ingest", "print", "backfilled",
+)  # fmt: skip
 
 
 def are_names(*texts: str) -> bool:
@@ -37,13 +44,7 @@ def stored_trades(batch: TradeBatch) -> StoredTrades:
     )
     if header not in _possible_headers:
         _check_header(header)
-    rows: list[TradeRow] = [
-        (
-            t.id, t.sequence, t.kind, t.side, t.price, t.size, t.contracts, t.ts_event, t.ts_basis,
-            t.ts_ingest, t.print, t.backfilled,
-        )
-        for t in batch.trades
-    ]  # fmt: skip
+    rows: list[TradeRow] = list(map(_row, batch.trades))
     if not rows:
         raise PoisonError("incomplete_batch", f"expected trades, were none ({header})")
     try:
