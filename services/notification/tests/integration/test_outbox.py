@@ -17,12 +17,12 @@ from notification_samples import T0, card, whale
 from teleglas_common.clock import ManualClock
 from teleglas_common.testing import eventually
 from teleglas_notification.adapters.cleaner import Cleaner
-from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT
+from teleglas_notification.adapters.outbox import EDITED, FAILED, SENT, Outbox
 from teleglas_notification.adapters.planning import HELD, SUPPRESSED
 from teleglas_notification.adapters.resend import resend
 from teleglas_notification.adapters.store import QUEUED
 from teleglas_notification.domain.people import HOUR_NS
-from teleglas_notification.ports import Outcome
+from teleglas_notification.ports import Job, Outcome
 from teleglas_sim.botapi.server import BotApiServer
 
 FAULTS = int(os.environ.get("TELEGLAS_BOT_FAULTS", "500"))
@@ -91,6 +91,44 @@ async def test_outbox_better_event_edits_its_message(
 
         await run_until(rig.dispatcher(channel), is_edited, 20)
         assert await rig.statuses() == {EDITED: 1}
+
+
+class HeldOutbox(Outbox):
+    """Stands still between the words of a call and the commit that says it is on its way."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    async def _begin(self, *args: Any) -> Job:
+        job = await super()._begin(*args)
+        self.began.set()
+        await self.go.wait()
+        return job
+
+
+async def test_outbox_event_that_betters_while_its_message_is_made_edits_it(
+    database_dsn: str,
+) -> None:
+    """A checkpoint that comes between the words of the first call and its commit is not missed."""
+    async with opened(database_dsn) as rig:
+        who = await rig.subscribe()
+        await rig.tell([card()], [who])
+        outbox = HeldOutbox(rig.pool, rig.clock, "tests", lease_s=60.0, chat_gap_s=0.0)
+        taking = asyncio.create_task(outbox.take("telegram"))
+        await asyncio.wait_for(outbox.began.wait(), 5.0)
+        better = asyncio.create_task(rig.tell([card(whale=whale(revision=1, fills=44))], []))
+        await asyncio.wait({better}, timeout=0.5)
+        outbox.go.set()
+        job = await taking
+        await better
+        assert job is not None
+        assert job.cards[0].whale == card().whale
+        await outbox.settle(job, Outcome("sent", ref="1"))
+        edit = await outbox.take("telegram")
+        assert edit is not None
+        assert edit.is_edit
+        assert edit.cards[0].whale == whale(revision=1, fills=44)
 
 
 async def test_outbox_lease_of_a_dead_replica_passes_to_another(

@@ -47,6 +47,7 @@ class PostgresStore:
             return await self._tell(connection, checkpoint.cards)
 
     async def _tell(self, connection: Connection, cards: Sequence[OutboxCard]) -> int:
+        await self._hold_chats(connection, cards)
         now_ns = self._clock.now_ns()
         touched: set[tuple[str, str, str]] = set()
         new = 0
@@ -73,6 +74,23 @@ class PostgresStore:
             [(*who, now_ns) for who in sorted(touched)],
         )
         return new
+
+    async def _hold_chats(self, connection: Connection, cards: Sequence[OutboxCard]) -> None:
+        """Until the end, nobody makes a message of these events for a chat that had or gets one.
+
+        A message that is made meanwhile would say the words of before, and `_outdate` would not see
+        it. All chats at once and in one order, as `Outbox` holds a chat before anything else.
+        """
+        rules = [wanted.rule for one in cards for wanted in one.wanted]
+        await connection.execute(
+            "SELECT FROM notification.chats WHERE (tenant_id, subscriber_id) IN"
+            " (SELECT tenant_id, subscriber_id FROM notification.deliveries"
+            " WHERE event_id = ANY($1) UNION SELECT * FROM unnest($2::text[], $3::text[]))"
+            " ORDER BY tenant_id, subscriber_id FOR UPDATE",
+            [one.card.event_id for one in cards],
+            [rule.tenant_id for rule in rules],
+            [rule.subscriber_id for rule in rules],
+        )
 
     async def _deliver(
         self, connection: Connection, one: OutboxCard, now_ns: int
