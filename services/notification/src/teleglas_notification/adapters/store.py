@@ -44,7 +44,7 @@ class PostgresStore:
                     checkpoint.shard,
                     list(checkpoint.dropped),
                 )
-            return await self._tell(connection, checkpoint.cards)
+            return await self._tell(connection, checkpoint.cards) if checkpoint.cards else 0
 
     async def _tell(self, connection: Connection, cards: Sequence[OutboxCard]) -> int:
         await self._hold_chats(connection, cards)
