@@ -30,14 +30,16 @@ class Desk:
     cold_slot: int = 0
     cold_hour: int = -1
 
-    def supersede(self, alert: Alert) -> None:
-        """A piece that was announced by itself goes on as its parent: what was still to be said of
-        it alone is void.
+    def supersede(self, alert: Alert) -> list[Alert]:
+        """A piece that was announced by itself goes on as its parent: what was still to become
+        known of it alone is void. What was known before and waits for books is given back in order
+        of time: it must be said first.
         """
-        left = [one for one in self.waiting if one[1] != alert.id]
-        if len(left) < len(self.waiting):
-            self.waiting = left
+        own = sorted(one for one in self.waiting if one[1] == alert.id)
+        if own:
+            self.waiting = [one for one in self.waiting if one[1] != alert.id]
             heapq.heapify(self.waiting)
+        return [one for ts_event, _, _, one in own if ts_event < alert.ts_event]
 
     def needs_from(self) -> int | None:
         """The earliest time whose prices are still wanted, None where nothing waits."""

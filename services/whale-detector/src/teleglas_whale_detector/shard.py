@@ -52,6 +52,7 @@ BOOKS = topics.MARKET_BOOKS_V1.name
 LIQUIDATIONS = topics.MARKET_LIQUIDATIONS_V1.name
 MARK_EVERY_NS = SECOND_NS // 4
 MARK_LEASE_NS = 10 * SECOND_NS
+MAX_TS = 1 << 62
 AHEAD_NS = 60 * SECOND_NS
 """Books that lie so far ahead of the trades wait, so that their prices need not be kept longer."""
 SLOW_NS = 5 * SECOND_NS
@@ -140,7 +141,9 @@ class WhaleShard:
         for source in (desk.fills.out, desk.forced.out):
             for alert in source:
                 if alert.stage is Stage.CROSSED:
-                    desk.supersede(alert)
+                    for known_before in desk.supersede(alert):
+                        self.tools.counts.books_missing(market[0])
+                        self.say(market, desk, known_before)
                     self.say(market, desk, alert)
                 else:
                     heapq.heappush(
@@ -150,11 +153,10 @@ class WhaleShard:
         self.release(market, desk)
 
     def release(self, market: Market, desk: Desk) -> None:
-        """Say what the books have passed by now."""
+        """Say what trades and books have passed by now."""
         if not desk.waiting:
             return
-        passed = self.join.watermark(TRADES, market)
-        passed = self.join.reached(BOOKS, market, passed)
+        passed = min(self.join.reached(topic, market, MAX_TS) for topic in (TRADES, BOOKS))
         quotes = self.books.quotes.get(market)
         while desk.waiting and desk.waiting[0][0] <= passed:
             alert = heapq.heappop(desk.waiting)[-1]

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import pytest
 from google.protobuf.message import Message
-from whale_detector_rig import BTC, Log, Rig, batches, books, made_up_fills
+from whale_detector_rig import (
+    BTC,
+    BUY,
+    Fill,
+    Log,
+    Rig,
+    batch,
+    batches,
+    books,
+    made_up_fills,
+    mark,
+)
 
 from teleglas.market.v1.progress_pb2 import Progress
 from teleglas.whale.v1.whale_pb2 import WHALE_KIND_SLICED, WHALE_KIND_SWEEP, WhaleAlert
@@ -49,9 +61,11 @@ def test_shard_with_topics_interleaved_otherwise_gives_the_same_alerts(
     seed: int, expected: dict[str, bytes]
 ) -> None:
     """Which of two topics was read first never changes an alert."""
-    rig = Rig()
+    rig, beside = Rig(), Rig()
     rig.feed(log_of(4).interleaved(seed))
+    beside.feed(log_of(4).side_by_side())
     assert rig.last == expected
+    assert known_when(rig.alerts) == known_when(beside.alerts)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,6 +121,42 @@ def test_shard_restored_and_dumped_gives_the_same_bytes() -> None:
     rig.restart()
     rig.flush()
     assert rig.table == before
+
+
+def announced_pieces() -> list[Fill]:
+    """Orders that each cross by themselves before they can be told to be one parent's."""
+    return [
+        Fill(
+            FILLS[-1].sequence + 1 + n, FILLS[-1].ts_ms + 200_000 + n * 900, BUY, 6_000_000, 920_000
+        )
+        for n in range(12)
+    ]
+
+
+def test_books_read_later_take_no_revision_away() -> None:
+    """Until a parent takes over the alert of its first piece, that piece is known with what it was
+    when it closed, also where the books had not come so far and its impacts are unknown.
+    """
+    log, pieces = log_of(4, with_books=False), announced_pieces()
+    for piece in pieces:
+        log.add(topics.MARKET_TRADES_V1, [batch([piece]), mark(piece.ts_ms + 500, [BTC])])
+    log.add(topics.MARKET_TRADES_V1, [mark(pieces[-1].ts_ms + 120_000, [BTC])])
+    log.add(topics.MARKET_BOOKS_V1, books(pieces[-1].ts_ms))
+    beside, behind = Rig(), Rig()
+    beside.feed(log.side_by_side())
+    behind.feed(log.records[topics.MARKET_TRADES_V1.name])
+    behind.feed(log.records[topics.MARKET_BOOKS_V1.name])
+    assert known_when(behind.alerts) == known_when(beside.alerts)
+    assert behind.last == beside.last
+    first = [one for one in behind.alerts if one.first_trade_id == str(pieces[0].sequence)]
+    assert [one.fills for one in first[:2]] == [1, 1]
+    assert first[-1].fills == len(pieces)
+    assert [one.ts_event for one in first] == sorted(one.ts_event for one in first)
+
+
+def known_when(alerts: Iterable[WhaleAlert]) -> list[tuple[str, int, int, int]]:
+    """What of an alert does not come from books, and from when it was known."""
+    return sorted((one.id, one.ts_event, one.notional, one.fills) for one in alerts)
 
 
 def test_alert_revisions_stand_in_order_of_time_and_before_the_marks() -> None:
