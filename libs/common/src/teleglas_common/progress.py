@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Mark", "ProgressTracker", "Tick", "TickJoin"]
+__all__ = ["Instrument", "Mark", "ProgressTracker", "Tick", "TickJoin"]
 
 Instrument = tuple[str, str]
 """Venue and instrument."""

@@ -155,6 +155,52 @@ async def test_paused_partition_waits_and_seek_moves(bus: Bus) -> None:
     await member.consumer.stop()
 
 
+async def test_partition_paused_in_the_middle_goes_on_where_it_was(bus: Bus) -> None:
+    """What was fetched of it but not given yet is neither lost nor given twice."""
+    topic = make_topic(partitions=2)
+    await bus.create([topic])
+    held = TopicPartition(topic.name, 0)
+    member = Member(bus, [topic], "middle")
+    await publish(bus, [numbered(topic, p, n) for n in range(200) for p in range(2)])
+    await member.consumer.start(member)
+    while not any(r.partition == held.partition for r in member.got):
+        member.take(await member.consumer.poll(max_records=10, timeout_s=1))
+    for _ in range(5):
+        member.consumer.pause([held])
+        before = sum(r.partition == held.partition for r in member.got)
+        while polled := await member.consumer.poll(max_records=10, timeout_s=0.3):
+            member.take(polled)
+            assert held not in polled
+        await publish(bus, [numbered(topic, 1, 200)])
+        member.take(await member.consumer.poll(max_records=10, timeout_s=5))
+        assert sum(r.partition == held.partition for r in member.got) == before
+        member.consumer.resume([held])
+        member.take(await member.consumer.poll(max_records=10, timeout_s=5))
+    while sum(r.partition == held.partition for r in member.got) < 200:
+        member.take(await member.consumer.poll(max_records=10, timeout_s=1))
+    assert [number_of(r) for r in member.got if r.partition == held.partition] == list(range(200))
+    await member.consumer.stop()
+
+
+async def test_wake_ends_a_poll_that_waits(bus: Bus) -> None:
+    """Nothing is lost by it."""
+    topic = make_topic(partitions=1)
+    await bus.create([topic])
+    member = Member(bus, [topic], "woken")
+    await member.consumer.start(member)
+    while not member.owned:
+        await member.consumer.poll(max_records=10, timeout_s=0.1)
+    polling = asyncio.create_task(member.consumer.poll(max_records=10, timeout_s=30))
+    await asyncio.sleep(0.2)
+    assert not polling.done()
+    member.consumer.wake()
+    assert await asyncio.wait_for(polling, 5) == {}
+    await publish(bus, [numbered(topic, 0, 1)])
+    while not member.got:
+        member.take(await member.consumer.poll(max_records=10, timeout_s=1))
+    await member.consumer.stop()
+
+
 async def test_commit_of_a_foreign_partition_is_refused(bus: Bus) -> None:
     """Only the owner of a partition may commit for it."""
     topic = make_topic(partitions=2)

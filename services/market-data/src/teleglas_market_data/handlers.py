@@ -60,7 +60,7 @@ async def on_book(shard: MarketShard, incoming: Incoming[BookUpdate]) -> None:
     update, record = incoming.message, incoming.record
     market = (update.venue, update.instrument)
     if shard.admits(record.topic, update.source, update.writer_epoch):
-        at = shard.join.not_before(record.topic, market, update.ts_event)
+        at = shard.marks.not_before(record.topic, market, update.ts_event)
         shard.note_top_before(market, at)
         if not shard.books.apply(update, record.offset):
             shard.tools.counts.resync(update.venue)
@@ -80,14 +80,14 @@ async def on_ticker(shard: MarketShard, incoming: Incoming[Ticker]) -> None:
     """Keep what changed of a ticker, for queries and for the next summary."""
     ticker = incoming.message
     check_ticker(ticker)
-    shard.join.silences.heard(incoming.record.topic)
+    shard.marks.silences.heard(incoming.record.topic)
     if not shard.admits(incoming.record.topic, ticker.source, ticker.writer_epoch):
         return
     shard.keep_ticker(ticker)
     quote = quote_of(ticker)
     if quote is not None:
         market = (ticker.venue, ticker.instrument)
-        at = shard.join.not_before(incoming.record.topic, market, quote.ts_event)
+        at = shard.marks.not_before(incoming.record.topic, market, quote.ts_event)
         shard.summaries.quoted(market, quote, at)
 
 

@@ -15,6 +15,7 @@ from teleglas_common.bus.ports import Publisher, Record
 from teleglas_common.bus.shards import Fence
 from teleglas_common.clock import Clock
 from teleglas_common.progress import ProgressTracker
+from teleglas_common.topic_marks import TopicMarks
 from teleglas_contracts import topics
 from teleglas_market_data.adapters.messages import candle_id, candle_key, candle_message
 from teleglas_market_data.adapters.quotes import best_of, merge_ticker, summary_message
@@ -28,7 +29,6 @@ from teleglas_market_data.domain.composite_quotes import CompositeQuotes
 from teleglas_market_data.domain.intervals import INTERVALS, SECOND_NS
 from teleglas_market_data.domain.state import dump_candles, load_candles
 from teleglas_market_data.domain.summary import SummaryView
-from teleglas_market_data.join import InputJoin
 from teleglas_market_data.live import Live, LiveBook
 from teleglas_market_data.pending import Pending
 from teleglas_market_data.ports import (
@@ -80,8 +80,7 @@ class MarketShard:
         self.tickers: dict[Market, Ticker] = {}
         self.said: dict[Market, Summary] = {}
         self.fresh_tickers: set[Market] = set()
-        self.trackers: dict[str, ProgressTracker] = {}
-        self.join = InputJoin(tools.clock, self.trackers, JOINED)
+        self.marks = TopicMarks(tools.clock)
         self.fence = Fence()
         self.traced = TracedTrades()
         self._generation = 0
@@ -96,7 +95,7 @@ class MarketShard:
         self.tools.live.shards[self.number] = self
         offsets = self.books.rewound(restored.offsets)
         if self.books.is_rewinding:
-            self.join.held.add(topics.MARKET_BOOKS_V1.name)
+            self.marks.held.add(topics.MARKET_BOOKS_V1.name)
         return offsets
 
     @property
@@ -142,23 +141,18 @@ class MarketShard:
 
     def observe(self, topic: str, mark: Progress) -> Sequence[Market]:
         """Take a progress mark of one topic; return the markets whose watermark moved."""
-        self.join.silences.heard(topic)
-        tracker = self.trackers.get(topic)
-        if tracker is None:
-            tracker = self.trackers[topic] = ProgressTracker()
-        return tracker.observe(mark)
+        self.marks.silences.heard(topic)
+        return self.marks.observe(topic, mark)
 
     def watermark(self, topic: str, market: Market) -> int:
         """Nothing up to this time comes any more; -1 before the first mark."""
-        tracker = self.trackers.get(topic)
-        found = tracker.watermark(*market) if tracker is not None else None
-        return -1 if found is None else found
+        return self.marks.watermark(topic, market)
 
     def book_read(self, record: Record) -> None:
         """A record of the books' topic was handled: the rewind may be over."""
-        self.join.silences.heard(record.topic)
+        self.marks.silences.heard(record.topic)
         if self.books.read(record.offset):
-            self.join.held.discard(record.topic)
+            self.marks.held.discard(record.topic)
 
     async def publish(self, candles: Sequence[StoredCandle], *, late: bool) -> None:
         """Send closed and revised candles, and show them to streams and the cache; `late` are those
@@ -210,7 +204,7 @@ class MarketShard:
             candles = self.candles.books.get(market)
             if candles is None:
                 continue
-            passed = self.join.passed(market, candles.watermark) + 1
+            passed = self._passed(market, candles.watermark) + 1
             until = passed - passed % self.tools.summary_every_ns
             self._note_top(market, until)
             for view in self.summaries.release(market, until):
@@ -218,6 +212,10 @@ class MarketShard:
                 self.composites.said(*market, view.tick, best_of(view))
         for instrument in sorted({market[1] for market in markets}):
             await self._summarise_composite(instrument)
+
+    def _passed(self, market: Market, ts: int) -> int:
+        """The time up to which all that a summary joins has come, at most `ts`."""
+        return min(ts, *(self.marks.reached(topic, market, ts) for topic in JOINED))
 
     def markets(self) -> Collection[Market]:
         composites = [(COMPOSITE, instrument) for instrument in self.composites.markets]
@@ -340,7 +338,7 @@ class MarketShard:
         if kind == "candles":
             self.candles.books[venue, instrument] = load_candles(state)
         elif kind == "progress":
-            self.trackers[rest] = ProgressTracker.restore(state)
+            self.marks.trackers[rest] = ProgressTracker.restore(state)
         elif kind == "fence":
             self.fence = Fence(msgspec.msgpack.decode(state, type=dict[str, int]))
         elif kind == "books":
@@ -363,7 +361,7 @@ class MarketShard:
         }
         for market, row in sorted(pending.tickers.items()):
             states[f"ticker/{':'.join(market)}"] = row.message
-        for topic, tracker in self.trackers.items():
+        for topic, tracker in self.marks.trackers.items():
             states[f"progress/{topic}"] = tracker.snapshot()
         states |= self.summaries.states()
         states |= self.composites.states()

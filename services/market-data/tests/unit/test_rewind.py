@@ -49,7 +49,7 @@ async def test_a_crash_during_a_rewind_keeps_what_the_checkpoint_covered() -> No
     third = MarketShard(0, tools)
     assert await third.restore() == {BOOKS: 0}
     await read(third, 0, 20)
-    assert BOOKS in third.join.held
+    assert BOOKS in third.marks.held
     await read(third, 20, 40)
-    assert BOOKS not in third.join.held
+    assert BOOKS not in third.marks.held
     assert third.book(("binance", BTC)) is not None

@@ -33,7 +33,7 @@ def handle(shard: WhaleShard, record: Record) -> PoisonError | None:
         return None
     poison: PoisonError | None = None
     covered = shard.offsets.get(record.topic, 0)
-    shard.join.silences.heard(record.topic)
+    shard.marks.silences.heard(record.topic)
     try:
         if is_sampled(record):
             with consumer_span(f"process {record.topic}", (record,)):

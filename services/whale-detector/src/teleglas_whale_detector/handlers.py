@@ -40,7 +40,7 @@ def on_trades(shard: WhaleShard, incoming: Incoming[TradeBatch]) -> None:
 def on_trades_progress(shard: WhaleShard, incoming: Incoming[Progress]) -> None:
     """End the parents that are over once no fill up to the mark comes any more."""
     check_mark(incoming.message)
-    shard.advance(shard.join.observe(TRADES, incoming.message))
+    shard.advance(shard.marks.observe(TRADES, incoming.message))
 
 
 def on_book(shard: WhaleShard, incoming: Incoming[BookUpdate]) -> None:
@@ -58,7 +58,7 @@ def on_book(shard: WhaleShard, incoming: Incoming[BookUpdate]) -> None:
 def on_books_progress(shard: WhaleShard, incoming: Incoming[Progress]) -> None:
     """Say the closes and impacts that waited for the books."""
     check_mark(incoming.message)
-    moved = shard.join.observe(BOOKS, incoming.message)
+    moved = shard.marks.observe(BOOKS, incoming.message)
     shard.book_read(incoming.record.offset)
     shard.advance_books(moved)
 
@@ -71,7 +71,7 @@ def on_liquidation(shard: WhaleShard, incoming: Incoming[Liquidation]) -> None:
         return
     market = (one.venue, one.instrument)
     desk, ignored = shard.desk(market), shard.tools.counts.ignored
-    if one.ts_event <= shard.join.watermark(LIQUIDATIONS, market):
+    if one.ts_event <= shard.marks.watermark(LIQUIDATIONS, market):
         ignored("late", 1)
         return
     if not desk.seen_forced.is_new_id(one.id):
@@ -91,4 +91,4 @@ def on_liquidation(shard: WhaleShard, incoming: Incoming[Liquidation]) -> None:
 def on_liquidations_progress(shard: WhaleShard, incoming: Incoming[Progress]) -> None:
     """End the cascades that are over."""
     check_mark(incoming.message)
-    shard.advance_forced(shard.join.observe(LIQUIDATIONS, incoming.message))
+    shard.advance_forced(shard.marks.observe(LIQUIDATIONS, incoming.message))

@@ -15,6 +15,7 @@ from teleglas_common.bus.ports import Outgoing
 from teleglas_common.bus.shards import Fence
 from teleglas_common.clock import Clock
 from teleglas_common.progress import ProgressTracker
+from teleglas_common.topic_marks import GONE_NS, TopicMarks
 from teleglas_contracts import topics
 from teleglas_whale_detector.adapters.messages import alert_message
 from teleglas_whale_detector.book_desk import BookDesk
@@ -26,7 +27,6 @@ from teleglas_whale_detector.domain.instrument import Instrument
 from teleglas_whale_detector.domain.parents import SECOND_NS, FillRow
 from teleglas_whale_detector.domain.sketch import Definition
 from teleglas_whale_detector.domain.slices import SliceRules
-from teleglas_whale_detector.join import GONE_NS, InputJoin
 from teleglas_whale_detector.ports import Market, States
 from teleglas_whale_detector.state import (
     dump_cascades,
@@ -80,7 +80,7 @@ class WhaleShard:
         self.offsets: dict[str, int] = {}
         self.desks: dict[Market, Desk] = {}
         self.books = BookDesk()
-        self.join = InputJoin(tools.clock)
+        self.marks = TopicMarks(tools.clock)
         self.fence = Fence()
         self.books_fence = Fence()
         self.traced = TracedTrades()
@@ -112,7 +112,7 @@ class WhaleShard:
         desk = self.desk(market)
         fills, ignored = desk.fills, self.tools.counts.ignored
         price_factor, size_factor = fills.rescale(batch.price_exponent, batch.size_exponent)
-        watermark = self.join.watermark(TRADES, market)
+        watermark = self.marks.watermark(TRADES, market)
         for trade in batch.trades:
             ts = trade.ts_event
             if trade.print != PRINT_KIND_MARKET:
@@ -156,7 +156,7 @@ class WhaleShard:
         """Say what trades and books have passed by now."""
         if not desk.waiting:
             return
-        passed = min(self.join.reached(topic, market, MAX_TS) for topic in (TRADES, BOOKS))
+        passed = min(self.marks.reached(topic, market, MAX_TS) for topic in (TRADES, BOOKS))
         quotes = self.books.quotes.get(market)
         while desk.waiting and desk.waiting[0][0] <= passed:
             alert = heapq.heappop(desk.waiting)[-1]
@@ -193,7 +193,7 @@ class WhaleShard:
         """Marks of the trades have moved these markets on."""
         venues: set[str] = set()
         for market in moved:
-            watermark = self.join.watermark(TRADES, market)
+            watermark = self.marks.watermark(TRADES, market)
             desk = self.desk(market)
             desk.fills.advance(watermark)
             self._forget(market, desk, watermark)
@@ -206,7 +206,7 @@ class WhaleShard:
         """Marks of the liquidations have moved these markets on."""
         for market in moved:
             desk = self.desk(market)
-            desk.forced.advance(self.join.watermark(LIQUIDATIONS, market))
+            desk.forced.advance(self.marks.watermark(LIQUIDATIONS, market))
             self.collect(market, desk)
 
     def advance_books(self, moved: Iterable[Market]) -> None:
@@ -222,8 +222,8 @@ class WhaleShard:
 
     def books_are_ahead(self) -> bool:
         """Whether the books must wait for the trades."""
-        books, trades = self.join.trackers.get(BOOKS), self.join.trackers.get(TRADES)
-        if self.rewound_from or books is None or self.join.silences.is_idle(TRADES):
+        books, trades = self.marks.trackers.get(BOOKS), self.marks.trackers.get(TRADES)
+        if self.rewound_from or books is None or self.marks.silences.is_idle(TRADES):
             return False
         if trades is None or trades.furthest is None or books.furthest is None:
             return False
@@ -233,7 +233,7 @@ class WhaleShard:
         """A record of the books' topic was handled: the rewind may be over."""
         if self.rewound_from and offset + 1 >= self.rewound_from:
             self.rewound_from = 0
-            self.join.held.discard(BOOKS)
+            self.marks.held.discard(BOOKS)
             for market, desk in sorted(self.desks.items()):
                 self.release(market, desk)
 
@@ -288,7 +288,7 @@ class WhaleShard:
         self.offsets = dict(value["offsets"])
         self.fence = Fence(value["fence"])
         for topic, tracker in value["marks"]:
-            self.join.trackers[topic] = ProgressTracker.restore(tracker)
+            self.marks.trackers[topic] = ProgressTracker.restore(tracker)
         self.said = dict(value["said"])
         for venue, name, places in value["snapshots"]:
             self.books.snapshots[venue, name] = [(offset, ts) for offset, ts in places]
@@ -306,7 +306,7 @@ class WhaleShard:
         start = self.books.rewind_to(needed)
         if start is not None and BOOKS in positions and start < positions[BOOKS]:
             self.rewound_from, positions[BOOKS] = positions[BOOKS], start
-            self.join.held.add(BOOKS)
+            self.marks.held.add(BOOKS)
         return positions
 
     def _head(self) -> dict[str, Any]:
@@ -314,7 +314,8 @@ class WhaleShard:
             "offsets": dict(sorted(self.offsets.items())),
             "fence": self.fence.snapshot(),
             "marks": [
-                (topic, tracker.snapshot()) for topic, tracker in sorted(self.join.trackers.items())
+                (topic, tracker.snapshot())
+                for topic, tracker in sorted(self.marks.trackers.items())
             ],
             "said": dict(sorted(self.said.items())),
             "snapshots": [
@@ -392,9 +393,9 @@ class WhaleShard:
         self.outbox.append(record)
 
     def _passed(self, market: Market, desk: Desk) -> int:
-        at = self.join.watermark(TRADES, market)
-        if self.join.watermark(LIQUIDATIONS, market) >= 0:
-            at = min(at, self.join.reached(LIQUIDATIONS, market, at))
+        at = self.marks.watermark(TRADES, market)
+        if self.marks.watermark(LIQUIDATIONS, market) >= 0:
+            at = min(at, self.marks.reached(LIQUIDATIONS, market, at))
         return min(at, desk.waiting[0][0] - 1) if desk.waiting else at
 
 

@@ -31,10 +31,10 @@ def known() -> Rig:
     it does not wait for them.
     """
     rig = Rig()
-    rig.shard.join.silences.heard(BOOKS)
+    rig.shard.marks.silences.heard(BOOKS)
     while rig.clock.seconds < 11.0:
         rig.clock.seconds += 1.0
-        rig.shard.join.silences.heard(TRADES)
+        rig.shard.marks.silences.heard(TRADES)
     rig.trades(batches(FILLS, 4))
     assert rig.shard.desks["binance", BTC].fills.threshold is not None
     rig.out.clear()

@@ -78,6 +78,7 @@ class MemoryConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._turn = 0
+        self._woken = False
 
     async def start(self, listener: Rebalance) -> None:
         self._listener = listener
@@ -87,6 +88,7 @@ class MemoryConsumer:
         self, *, max_records: int, timeout_s: float
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         await asyncio.sleep(0)
+        self._woken = False
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             await self._follow_group()
@@ -95,9 +97,13 @@ class MemoryConsumer:
             polled = drain(self._log, open_positions, max_records, self._turn)
             self._positions.update({p: records[-1].offset + 1 for p, records in polled.items()})
             left_s = deadline - asyncio.get_running_loop().time()
-            if polled or left_s <= 0:
+            if polled or left_s <= 0 or self._woken:
                 return polled
             await self._log.changed.wait(left_s)
+
+    def wake(self) -> None:
+        self._woken = True
+        self._log.changed.notify()
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition not in self._positions:

@@ -167,7 +167,7 @@ class GroupConsumer(Protocol):
     owns partition 3 of all. Never commits by itself.
 
     A new partition starts at the group's committed offset, else at the earliest record. One task
-    calls `poll`, `seek`, `pause` and `resume`; `commit` and `committed` may come from others.
+    calls `poll`, `seek`, `pause` and `resume`; the other calls may come from any.
     """
 
     async def start(self, listener: Rebalance) -> None: ...
@@ -176,6 +176,9 @@ class GroupConsumer(Protocol):
         self, *, max_records: int, timeout_s: float
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return what is there, at most `max_records`, waiting up to `timeout_s` for the first."""
+
+    def wake(self) -> None:
+        """End a poll that waits for records."""
 
     async def seek(self, partition: TopicPartition, offset: int) -> None: ...
 

@@ -181,39 +181,39 @@ class ShardRunner(Generic[S]):
         metrics = self._wiring.metrics
         loop = asyncio.get_running_loop()
         for records in self.inbox.turns(self._wiring.settings.turn_records):
-            topic = records[0].topic
-            began_s = self._begin(topic)
-            for record in records:
-                self._record = record
-                self._busy_since_s = loop.time()
-                await self._handle(shard, record)
+            name = records[0].topic
+            began_s = self._begin(name)
+            await self._handle(shard, self._wiring.topics[name], records)
             self._end()
             self._since_checkpoint += len(records)
-            metrics.records(topic, len(records))
-            metrics.batch(topic, len(records), loop.time() - began_s)
+            metrics.records(name, len(records))
+            metrics.batch(name, len(records), loop.time() - began_s)
             await asyncio.sleep(0)
             if self._stopping.is_set():
                 return
 
-    async def _handle(self, shard: S, record: Record) -> None:
+    async def _handle(self, shard: S, topic: Topic, records: Sequence[Record]) -> None:
         """The offset advances over records that nobody asked for as well: lag falls to 0 and a
         restart does not read them again.
         """
-        topic = self._wiring.topics[record.topic]
-        missing = record.offset - self.offsets[record.topic]
-        if missing > 0 and not topic.compacted:
-            self._say_lost(record, missing)
-        try:
-            if wanted := self._opened(topic, record):
-                handler, incoming = wanted
-                if is_sampled(record):
-                    with consumer_span(f"process {record.topic}", (record,)):
+        loop = asyncio.get_running_loop()
+        for record in records:
+            self._record = record
+            self._busy_since_s = loop.time()
+            missing = record.offset - self.offsets[topic.name]
+            if missing > 0 and not topic.compacted:
+                self._say_lost(record, missing)
+            try:
+                if wanted := self._opened(topic, record):
+                    handler, incoming = wanted
+                    if is_sampled(record):
+                        with consumer_span(f"process {topic.name}", (record,)):
+                            await handler(shard, incoming)
+                    else:
                         await handler(shard, incoming)
-                else:
-                    await handler(shard, incoming)
-        except PoisonError as poison:
-            await self._bury(topic, record, poison)
-        self.offsets[record.topic] = record.offset + 1
+            except PoisonError as poison:
+                await self._bury(topic, record, poison)
+            self.offsets[topic.name] = record.offset + 1
 
     def _opened(self, topic: Topic, record: Record) -> tuple[Handler[S, Any], Incoming[Any]] | None:
         """The message and who asked for it; None where nobody did."""

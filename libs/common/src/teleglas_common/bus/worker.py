@@ -105,6 +105,7 @@ class Worker(Generic[S]):
     def stop(self) -> None:
         """Ask `run` to finish what is under way, checkpoint and return."""
         self._stopping = True
+        self._consumer.wake()
 
     async def run(self) -> None:
         """Work until `stop`. Raises RecreatedTopicError, RetriesExhaustedError, StuckError,

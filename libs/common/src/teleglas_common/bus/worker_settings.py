@@ -15,7 +15,6 @@ class WorkerSettings:
 
     max_poll_records: int = 1_000
     poll_timeout_s: float = 0.5
-    """Also how late a request to stop may be seen."""
     max_inbox_records: int = 2_000
     """Waiting records of one partition at which it is paused."""
     max_inbox_bytes: int = 2 << 20

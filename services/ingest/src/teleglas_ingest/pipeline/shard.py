@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from random import Random
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from teleglas_common.rounds import ROUND_S, Traffic, to_round_s
 from teleglas_ingest.domain.events import (
     BookChange,
     Channel,
@@ -27,6 +25,7 @@ from teleglas_ingest.domain.instrument import Market
 from teleglas_ingest.domain.numbers import RefusedError
 from teleglas_ingest.domain.progress import MarkCadence, SourceClock, VenueClock
 from teleglas_ingest.domain.silence import Silent
+from teleglas_ingest.pipeline.event_rounds import EventRounds
 from teleglas_ingest.pipeline.feed import FeedPolicy, MarketFeed
 from teleglas_ingest.pipeline.held import is_news
 from teleglas_ingest.pipeline.link import Link, LinkTiming
@@ -46,12 +45,6 @@ _log = structlog.get_logger(__name__)
 
 IDLE_TICK_S = 0.25
 """Between looks at what waits to be written while nothing comes."""
-TICK_BEHIND_S = 0.006
-"""Behind a busy round: the publisher sends a moment later what all shards then bring."""
-BUSY_EVENTS = 25
-"""In a round of a quarter of a second; fewer wait for its end, to leave together."""
-EARLY_NS = 50_000_000
-"""What would be due so soon after a round's end leaves with it."""
 
 
 class ShardPolicy(Struct, frozen=True, kw_only=True):
@@ -98,12 +91,7 @@ class Shard:
         self._monotonic_ns = monotonic_ns
         self._silences: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
-        self._came = asyncio.Event()
-        """Set by every event, cleared by the tick that follows."""
-        self._brought = 0
-        self._traffic = Traffic(ROUND_S, BUSY_EVENTS)
-        self._crowd = asyncio.Event()
-        """Set when so much came that it need not wait for the round's end."""
+        self._rounds = EventRounds(wall_ns, policy.feed.max_batch_age_ns)
         self._counted: Counter[str] = Counter()
         self._repairs = RepairShop(
             venue,
@@ -230,10 +218,7 @@ class Shard:
             if feed.leaves_hole(event) and session.hold(event):
                 return
         self._events[type(event).__name__] += 1
-        self._came.set()
-        self._brought += 1
-        if self._brought >= BUSY_EVENTS:
-            self._crowd.set()
+        self._rounds.event()
         if isinstance(event, Trade):
             feed.on_trade(event, now_ns)
         elif isinstance(event, Ticker):
@@ -339,34 +324,11 @@ class Shard:
         """While events come, a tick each round; else the next is when something is due."""
         wait_s = IDLE_TICK_S
         while True:
-            early_ns = 0
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._came.wait()
-                early_ns = await self._gather()
-                self._came.clear()
-            except TimeoutError:
-                pass
+            early_ns = await self._rounds.wait(wait_s)
             now_ns, ts_ingest = self._monotonic_ns() + early_ns, self._wall_ns() + early_ns
             waits = [feed.tick(now_ns, ts_ingest) for feed in self.feeds.values()]
             due_ns = min((wait for wait in waits if wait is not None), default=None)
             wait_s = IDLE_TICK_S if due_ns is None else min(max(due_ns / 1e9, 0.0), IDLE_TICK_S)
-
-    async def _gather(self) -> int:
-        """Wait for what comes with the first event, until a round time: a long one in a quiet
-        market. Returns how far ahead of its time it may leave.
-        """
-        brought, self._brought = self._brought, 0
-        self._crowd.clear()
-        now_s = self._wall_ns() / 1e9
-        if self._traffic.take(brought, now_s):
-            age_ns = self._policy.feed.max_batch_age_ns
-            await asyncio.sleep(to_round_s(now_s, age_ns / 1e9, TICK_BEHIND_S))
-            return age_ns
-        with suppress(TimeoutError):
-            async with asyncio.timeout(to_round_s(now_s, ROUND_S)):
-                await self._crowd.wait()
-        return EARLY_NS
 
     async def _progress(self) -> None:
         """At round times, so that the marks of all venues leave together."""

@@ -96,8 +96,8 @@ class InstrumentCandles:
         if bar is None:
             bar = level.bars[begin] = _begun(begin, rows[0])
         high, low, ts_ingest = bar.high, bar.low, bar.ts_ingest
-        first, last = bar.first, bar.last
-        first_ts, last_ts = first[0], last[0]
+        first_ts, first_sequence, begun = bar.first_ts, bar.first_sequence, bar.open
+        last_ts, last_sequence, close = bar.last_ts, bar.last_sequence, bar.close
         volume = quotes = bought = bought_quotes = 0
         for _, sequence, _, side, price, size, _, ts, _, received, _, _ in rows:
             quote = price * size
@@ -110,15 +110,15 @@ class InstrumentCandles:
                 high = price
             elif price < low:
                 low = price
-            if ts >= last_ts and (ts, sequence, price) > last:
-                last, last_ts = (ts, sequence, price), ts
-            elif ts <= first_ts and (ts, sequence, price) < first:
-                first, first_ts = (ts, sequence, price), ts
+            if ts > last_ts or (ts == last_ts and (sequence, price) > (last_sequence, close)):
+                last_ts, last_sequence, close = ts, sequence, price
+            elif ts < first_ts or (ts == first_ts and (sequence, price) < (first_sequence, begun)):
+                first_ts, first_sequence, begun = ts, sequence, price
             if received > ts_ingest:
                 ts_ingest = received
         bar.high, bar.low, bar.ts_ingest = high, low, ts_ingest
-        bar.first_ts, bar.first_sequence, bar.open = first
-        bar.last_ts, bar.last_sequence, bar.close = last
+        bar.first_ts, bar.first_sequence, bar.open = first_ts, first_sequence, begun
+        bar.last_ts, bar.last_sequence, bar.close = last_ts, last_sequence, close
         bar.trades += len(rows)
         bar.volume += volume
         bar.quote += quotes

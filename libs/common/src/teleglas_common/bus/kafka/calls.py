@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Collection
-from operator import itemgetter
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer
@@ -15,11 +16,12 @@ from aiokafka.errors import KafkaError
 
 from teleglas_common.bus.ports import BusError, Record, TopicPartition
 
-__all__ = ["Stoppable", "bounded", "last_answers", "release", "to_record"]
+__all__ = ["Stoppable", "bounded", "last_answers", "release", "to_records"]
 
 T = TypeVar("T")
 _RELEASE_TIMEOUT_S = 5.0
-_value_of = itemgetter(1)
+_fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*Record._fields[:-1], "timestamp")
+_headers: Callable[[Record], Iterable[tuple[Any, ...]]] = attrgetter("headers")
 _log = logging.getLogger(__name__)
 
 
@@ -61,11 +63,12 @@ def last_answers(
     return found
 
 
-def to_record(raw: Any) -> Record:
-    """Our record of aiokafka's; a header without a value has an empty one."""
-    headers = raw.headers
-    if None in map(_value_of, headers):
-        headers = [(name, value or b"") for name, value in headers]
-    return Record(
-        raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(headers), raw.timestamp
-    )
+def to_records(raws: Iterable[Any]) -> list[Record]:
+    """Our records of aiokafka's; a header without a value has an empty one."""
+    records = list(map(Record._make, map(_fields, raws)))
+    if None in chain.from_iterable(chain.from_iterable(map(_headers, records))):
+        return [
+            record._replace(headers=tuple((name, value or b"") for name, value in record.headers))
+            for record in records
+        ]
+    return records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
-from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
+from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_records
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.rebalance import Change, NumberAssignor, RebalanceBridge
 from teleglas_common.bus.kafka.settings import KafkaSettings
@@ -63,6 +63,8 @@ class KafkaGroupConsumer:
         self._owned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
+        self._waiting: asyncio.Task[Fetched] | None = None
+        self._woken = False
         self._broken: str | None = None
         self._moving_since_s = 0.0
         self._refused_since_s: float | None = None
@@ -84,6 +86,7 @@ class KafkaGroupConsumer:
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
+        self._woken = False
         while True:
             self._guard.polled()
             left_s = max(0.0, deadline_s - loop.time())
@@ -96,8 +99,13 @@ class KafkaGroupConsumer:
                 await asyncio.wait({bridge.pending}, timeout=left_s)
             elif polled := await self._fetch(client, bridge, max_records, left_s):
                 return polled
-            if left_s <= 0:
+            if left_s <= 0 or self._woken:
                 return {}
+
+    def wake(self) -> None:
+        self._woken = True
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition not in self._owned:
@@ -107,9 +115,12 @@ class KafkaGroupConsumer:
         self._positions[partition] = offset
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """aiokafka drops what it has fetched of a partition that it is told to pause, so one that
+        is being read is only not asked for: one fetch of it waits then.
+        """
         client, _ = self._connected()
-        client.pause(*(KafkaPartition(*partition) for partition in partitions))
         self._paused.update(partitions)
+        client.pause(*(KafkaPartition(*one) for one in partitions if one not in self._positions))
         self._set_wait(client)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
@@ -199,12 +210,19 @@ class KafkaGroupConsumer:
     async def _fetch(
         self, client: AIOKafkaConsumer, bridge: RebalanceBridge, max_records: int, timeout_s: float
     ) -> dict[TopicPartition, list[Record]]:
+        wanted = self._wanted(client)
+        if wanted is None:
+            await asyncio.wait({bridge.pending}, timeout=timeout_s)
+            return {}
         try:
             raw: Mapping[Any, Sequence[Any]] = await client.getmany(
-                timeout_ms=0, max_records=max_records
+                *wanted, timeout_ms=0, max_records=max_records
             )
             if not raw and timeout_s > 0:
-                raw = await self._wait_for_records(client, bridge, max_records, timeout_s)
+                getting = client.getmany(
+                    *wanted, timeout_ms=int(timeout_s * 1000) + 1, max_records=max_records
+                )
+                raw = await self._unless_moving(bridge, getting, timeout_s)
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
             raise BusError(f"expected group {self._group} to be allowed to read") from error
         except KafkaError as error:
@@ -213,7 +231,7 @@ class KafkaGroupConsumer:
         polled: dict[TopicPartition, list[Record]] = {}
         for source, records in raw.items():
             partition = TopicPartition(source.topic, source.partition)
-            polled[partition] = [to_record(record) for record in records]
+            polled[partition] = to_records(records)
             self._positions[partition] = records[-1].offset + 1
         if self._sparing is not None:
             self._sparing.spoke(raw)
@@ -221,23 +239,28 @@ class KafkaGroupConsumer:
             self._gathering.came(sum(map(len, polled.values())))
         return polled
 
-    async def _wait_for_records(
-        self, client: AIOKafkaConsumer, bridge: RebalanceBridge, max_records: int, timeout_s: float
+    async def _unless_moving(
+        self, bridge: RebalanceBridge, getting: Coroutine[Any, Any, Fetched], timeout_s: float
     ) -> Fetched:
-        """A rebalance ends the wait: `getmany` itself would then wait without a bound."""
-        fetching: asyncio.Future[Any] = asyncio.create_task(
-            client.getmany(timeout_ms=int(timeout_s * 1000) + 1, max_records=max_records)
-        )
+        """A rebalance ends the wait for records: `getmany` would then wait without a bound."""
+        self._waiting = waiting = asyncio.create_task(getting)
         try:
             await asyncio.wait(
-                (fetching, bridge.pending),
+                (waiting, bridge.pending),
                 timeout=timeout_s + 1,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
-            fetching.cancel()
-        await asyncio.wait({fetching})
-        return {} if fetching.cancelled() else fetching.result()
+            waiting.cancel()
+        await asyncio.wait({waiting})
+        return {} if waiting.cancelled() else waiting.result()
+
+    def _wanted(self, client: AIOKafkaConsumer) -> Sequence[KafkaPartition] | None:
+        """What to ask aiokafka for: none by name means all; None where all are paused."""
+        if not self._paused:
+            return ()
+        paused = {KafkaPartition(*partition) for partition in self._paused}
+        return tuple(client.assignment() - paused) or None
 
     async def _is_healthy(self, timeout_s: float) -> bool:
         """Replace the client if need be; False if there is none yet."""

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 
 from teleglas_common.bus.kafka.admin import KafkaAdmin
-from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_record
+from teleglas_common.bus.kafka.calls import bounded, last_answers, release, to_records
 from teleglas_common.bus.kafka.guard import StallGuard
 from teleglas_common.bus.kafka.settings import KafkaSettings
 from teleglas_common.bus.kafka.sparing import Sparing
@@ -89,7 +89,7 @@ class KafkaReader:
         polled: dict[TopicPartition, list[Record]] = {}
         for source, records in raw.items():
             partition = TopicPartition(source.topic, source.partition)
-            polled[partition] = [to_record(record) for record in records]
+            polled[partition] = to_records(records)
             self._positions[partition] = records[-1].offset + 1
         if self._sparing is not None:
             self._sparing.spoke(raw)
