@@ -15,7 +15,7 @@ from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from tests.support.product import held, kill, running_product, settled
 from tests.support.stream import following
-from tests.support.truth import assert_nothing_lost
+from tests.support.truth import assert_nothing_lost, repaired
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3_600)]
 
@@ -68,6 +68,7 @@ async def test_killed_services_lose_nothing_and_do_nothing_twice(tmp_path):
         async with following(product, ["BTC-USDT"]) as client:
             await eventually(lambda: client.taken > 20, timeout_s=30)
         assert not client.faults
+        await repaired(product)
         await settled(product)
         verdict = await assert_nothing_lost(product)
         print(verdict)  # noqa: T201

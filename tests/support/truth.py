@@ -6,17 +6,20 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass
 
-from teleglas.market.v1.gap_pb2 import GAP_RESOLUTION_LOST, Gap
+from teleglas.market.v1.gap_pb2 import GAP_RESOLUTION_LOST, GAP_RESOLUTION_OPEN, Gap
 from teleglas.market.v1.trade_pb2 import TradeBatch
 from teleglas_cli.commands.topics import read_to_end
 from teleglas_cli.up.product import Product
 from teleglas_common.bus.encode import decode
+from teleglas_common.testing import eventually
 from teleglas_contracts import topics
 from tests.support.log import TradesRead, bar_of, bars_of, candles, gaps, trades
 from tests.support.product import connected
 
-__all__ = ["Verdict", "assert_nothing_lost"]
+__all__ = ["Verdict", "assert_nothing_lost", "repaired"]
 
+REPAIR_TIMEOUT_S = 900.0
+"""A venue gives a hundred old trades a request, ten times a second: minutes after many kills."""
 INTERVALS = ("1s", "1m")
 Market = tuple[str, str]
 
@@ -36,6 +39,20 @@ class Verdict:
             f"{self.trades} trades, {self.repeated} written twice, {self.missing_named} missing and"
             f" named by {self.gaps} gaps, {self.candles} candles"
         )
+
+
+async def repaired(product: Product) -> None:
+    """Wait until ingest has fetched or given up all that it missed; it goes on meanwhile."""
+
+    async def assert_closed() -> None:
+        left = Counter(
+            (gap.venue, gap.instrument)
+            for gap in await gaps(product.bus)
+            if gap.resolution == GAP_RESOLUTION_OPEN
+        )
+        assert not left, f"expected no open gaps, were {left}"
+
+    await eventually(assert_closed, timeout_s=REPAIR_TIMEOUT_S, every_s=2.0)
 
 
 async def assert_nothing_lost(product: Product) -> Verdict:
